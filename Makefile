@@ -1,0 +1,39 @@
+# Thin on purpose: each recipe is a line or two that a person could type.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check demo bench torture format clean
+
+run: .venv/ready            ## the daemon: polls, scores, stores
+	$(BIN)/tracker run
+
+test: .venv/ready           ## all tests, in random order
+	$(BIN)/python -m pytest -n auto -q
+
+check: .venv/ready          ## format, lint, strict types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+demo: .venv/ready           ## the main job without any network, on a small day of invented messages
+	$(BIN)/python -m tests.demo
+
+bench: .venv/ready          ## speed, printed with versions and machine; longer than a test run
+	$(BIN)/python -m bench.analyse ../shared/real/stocknet
+	$(BIN)/python -m bench.replay ../shared/real/stocknet
+
+torture: .venv/ready        ## the daemon killed again and again; minutes, not part of `make test`
+	TRACKER_KILLS=200 $(BIN)/python -m pytest -q -p no:randomly tests/test_daemon_kill.py
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("tracker needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,486 @@
+"""Bluesky: listening at a cursor, against a real WebSocket server on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from tracker.errors import Malformed, Unavailable
+from tracker.http import Access, Http
+from tracker.models import Cursor, Deletion, Flaw, Message, Page, Stream
+from tracker.sources import PushSource, bluesky, load
+
+SHARED = Path(os.environ.get("TRACKER_SHARED", Path(__file__).parents[1] / ".." / "shared"))
+POSTS = Stream("bluesky", "posts")
+T0 = 1_790_865_062_000_000  # microseconds: 2026-10-01 14:31:02 UTC
+SECOND = 1_000_000
+
+
+def post(time_us: int, text: str = "words", **record: Any) -> dict[str, Any]:
+    commit = {
+        "rev": f"3m{time_us}",
+        "operation": "create",
+        "collection": "app.bsky.feed.post",
+        "rkey": f"3k{time_us}",
+        "record": {"$type": "app.bsky.feed.post", "text": text, **record},
+    }
+    return {"did": "did:plc:invented", "time_us": time_us, "kind": "commit", "commit": commit}
+
+
+def identity(time_us: int) -> dict[str, Any]:
+    return {"did": "did:plc:invented", "time_us": time_us, "kind": "identity", "identity": {"seq": 1}}
+
+
+def at(time_us: int) -> datetime:
+    return datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=time_us)
+
+
+@dataclass
+class FakeJetstream:
+    """Replays its events from the cursor on, inclusively, then does what it is told (stays, or hangs up)."""
+
+    events: list[dict[str, Any]]
+    then: Callable[[ServerConnection], Awaitable[None]] | None = None
+    oldest: int = 0  # events before this are no longer offered; a cursor before it is silently moved
+    binary: bool = False
+    asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
+    url: str = ""
+
+    async def talk(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        target = urlsplit(connection.request.path)
+        params = parse_qs(target.query)
+        self.asked.append((target.path, params))
+        cursor = max(int(params.get("cursor", ["0"])[0]), self.oldest)
+        for event in self.events:
+            if event["time_us"] >= cursor:
+                frame = json.dumps(event)
+                await connection.send(frame.encode() if self.binary else frame)
+        closed = asyncio.ensure_future(connection.wait_closed())
+        script = asyncio.ensure_future(self.then(connection)) if self.then is not None else closed
+        await asyncio.wait({closed, script}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (closed, script):
+            task.cancel()
+        await asyncio.gather(closed, script, return_exceptions=True)
+
+
+@asynccontextmanager
+async def jetstream(*events: dict[str, Any], **how: Any) -> AsyncIterator[FakeJetstream]:
+    server = FakeJetstream(list(events), **how)
+    async with serve(server.talk, "127.0.0.1", 0, compression=None) as listener:
+        port = next(iter(listener.sockets)).getsockname()[1]
+        server.url = f"ws://127.0.0.1:{port}"
+        yield server
+
+
+def access(server: FakeJetstream, **how: Any) -> Access:
+    chosen = {"base_url": server.url, "overlap_s": bluesky.OVERLAP, "page_every_s": 0.3, "watchdog_s": 30.0, **how}
+    return Access(source="bluesky", own_base_url=True, user_agent="tests", **chosen)
+
+
+async def fetched(server: FakeJetstream, cursor: Cursor | None = None, **how: Any) -> Page:
+    async with Http().session(access(server, **how)) as client:
+        return await bluesky.fetch(client, POSTS, cursor)
+
+
+async def heard(server: FakeJetstream, cursor: Cursor | None, pages: int, **how: Any) -> list[Page]:
+    """The first pages of listening."""
+    found: list[Page] = []
+    async with (
+        Http().session(access(server, **how)) as client,
+        aclosing(bluesky.listen(client, POSTS, cursor)) as listening,
+    ):
+        async for page in listening:
+            found.append(page)
+            if len(found) == pages:
+                break
+    return found
+
+
+def texts(page: Page) -> list[str]:
+    return [item.text for item in page.items if isinstance(item, Message)]
+
+
+# ---------------------------------------------------------------------------------------------------- connecting
+
+
+async def test_the_first_connection_asks_for_posts_from_now_on() -> None:
+    async with jetstream(post(T0, "a"), post(T0 + 1, "b")) as server:
+        page = await fetched(server)
+    assert server.asked == [("/subscribe", {"wantedCollections": ["app.bsky.feed.post"]})]
+    assert texts(page) == ["a", "b"]
+    assert page.cursor == {"time_us": T0 + 1}
+    assert page.covers_from == at(T0)
+    assert page.gap is None
+
+
+async def test_a_configured_address_with_subscribe_is_used_as_it_is() -> None:
+    async with jetstream(post(T0)) as server:
+        await fetched(server, base_url=server.url + "/mirror/subscribe")
+    assert server.asked[0][0] == "/mirror/subscribe"
+
+
+async def test_a_reconnect_asks_again_for_the_overlap() -> None:
+    events = [post(T0 + second * SECOND, str(second)) for second in range(-20, 3)]
+    async with jetstream(*events) as server:
+        page = await fetched(server, {"time_us": T0}, overlap_s=5.0)
+    assert server.asked[0][1]["cursor"] == [str(T0 - 5 * SECOND)]
+    assert texts(page) == [str(second) for second in range(-5, 3)]
+    assert page.cursor == {"time_us": T0 + 2 * SECOND}
+    assert page.covers_from == at(T0)
+    assert page.gap is None
+
+
+@pytest.mark.parametrize("cursor", [None, {}, {"time_us": "x"}, {"time_us": 17}, {"time_us": True}])
+async def test_an_unusable_cursor_begins_now(cursor: Cursor | None) -> None:
+    async with jetstream(post(T0)) as server:
+        await fetched(server, cursor)
+    assert "cursor" not in server.asked[0][1]
+
+
+async def test_binary_frames_are_read() -> None:
+    async with jetstream(post(T0, "a"), binary=True) as server:
+        assert texts(await fetched(server)) == ["a"]
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    async with jetstream() as server:
+        pass
+    with pytest.raises(Unavailable):
+        await fetched(server)
+
+
+# --------------------------------------------------------------------------------------------------------- pages
+
+
+async def test_pages_follow_each_other_without_holes() -> None:
+    wanted: asyncio.Queue[int] = asyncio.Queue()
+
+    async def more(connection: ServerConnection) -> None:
+        while True:
+            number = await wanted.get()
+            await connection.send(json.dumps(post(T0 + number * SECOND, str(number))))
+
+    found: list[Page] = []
+    async with (
+        jetstream(post(T0, "0"), then=more) as server,
+        Http().session(access(server, page_every_s=0.05)) as client,
+        aclosing(bluesky.listen(client, POSTS, None)) as pages,
+        asyncio.timeout(20),
+    ):
+        async for page in pages:
+            if not texts(page):
+                continue
+            found.append(page)
+            if len(found) == 4:
+                break
+            wanted.put_nowait(len(found))
+    assert [texts(page) for page in found] == [["0"], ["1"], ["2"], ["3"]]
+    assert [page.covers_from for page in found] == [at(T0 + number * SECOND) for number in (0, 0, 1, 2)]
+    assert [page.cursor for page in found] == [{"time_us": T0 + number * SECOND} for number in range(4)]
+
+
+async def test_a_page_is_full_at_2000_events() -> None:
+    async with jetstream(*(post(T0 + number) for number in range(2500))) as server:
+        first = await fetched(server, page_every_s=30.0)
+        second = await fetched(server, first.cursor, page_every_s=30.0, overlap_s=0.0)
+    assert (len(first.items), first.more, first.cursor) == (2000, True, {"time_us": T0 + 1999})
+    assert (len(second.items), second.more, second.cursor) == (501, False, {"time_us": T0 + 2499})
+
+
+async def test_silence_still_yields_a_page_that_tells_so() -> None:
+    async with jetstream(post(T0, "a")) as server:
+        first, second = await heard(server, None, 2, page_every_s=0.1)
+    assert texts(first) == ["a"]
+    assert second == Page(items=(), cursor={"time_us": T0}, covers_from=at(T0))
+
+
+async def test_before_the_first_event_nothing_is_claimed() -> None:
+    async with jetstream() as server:
+        (fresh,) = await heard(server, None, 1, page_every_s=0.05)
+        (known,) = await heard(server, {"time_us": T0}, 1, page_every_s=0.05)
+    assert fresh == Page(items=(), cursor=None)
+    assert known == Page(items=(), cursor={"time_us": T0})
+
+
+async def test_other_kinds_and_collections_move_the_cursor_only() -> None:
+    like = post(T0 + 1)
+    like["commit"]["collection"] = "app.bsky.feed.like"
+    async with jetstream(post(T0, "a"), like, identity(T0 + 2)) as server:
+        page = await fetched(server)
+    assert texts(page) == ["a"]
+    assert len(page.items) == 1
+    assert page.cursor == {"time_us": T0 + 2}
+
+
+async def test_the_cursor_never_goes_back() -> None:
+    async with jetstream(post(T0 - 3 * SECOND, "late")) as server:
+        page = await fetched(server, {"time_us": T0})
+    assert texts(page) == ["late"]
+    assert page.cursor == {"time_us": T0}
+
+
+async def test_one_stamp_in_the_future_does_not_carry_the_cursor_away() -> None:
+    wrong = post(T0 + 400 * 86_400 * SECOND, "wrong")
+    for events in ([wrong, post(T0), post(T0 + 1)], [post(T0), post(T0 + 1), wrong]):
+        async with jetstream(*events) as server:
+            page = await fetched(server)
+        assert "wrong" in texts(page)
+        assert page.cursor == {"time_us": T0 + 1}
+        assert page.covers_from == at(T0)
+
+
+async def test_a_broken_frame_is_a_flaw_and_the_stream_goes_on() -> None:
+    async def more(connection: ServerConnection) -> None:
+        for frame in ("{", "[]", b"\xff\xfe", json.dumps({"kind": "commit"}), "[" * 100_000, json.dumps(post(T0, "b"))):
+            await connection.send(frame)
+        await connection.wait_closed()
+
+    async with jetstream(post(T0, "a"), then=more) as server:
+        page = await fetched(server)
+    assert texts(page) == ["a", "b"]
+    assert [type(item) for item in page.items[1:-1]] == [Flaw] * 5
+
+
+# ---------------------------------------------------------------------------------------------------------- gaps
+
+
+async def test_a_server_that_no_longer_offers_the_cursor_leaves_a_gap() -> None:
+    events = [post(T0), post(T0 + 900 * SECOND, "a"), post(T0 + 901 * SECOND, "b")]
+    async with jetstream(*events, oldest=T0 + 800 * SECOND) as server:
+        first, second = await heard(server, {"time_us": T0}, 2, page_every_s=0.1)
+    assert first.gap is not None
+    assert (first.gap.from_at, first.gap.to_at) == (at(T0), at(T0 + 900 * SECOND))
+    assert "no longer offers" in first.gap.reason
+    assert first.covers_from == at(T0 + 900 * SECOND)
+    assert second.gap is None
+
+
+async def test_a_quiet_hour_after_the_cursor_is_no_gap() -> None:
+    async with jetstream(post(T0, "known"), post(T0 + 3600 * SECOND, "new")) as server:
+        page = await fetched(server, {"time_us": T0})
+    assert texts(page) == ["known", "new"]
+    assert page.gap is None
+    assert page.covers_from == at(T0)
+
+
+async def test_another_servers_stamp_of_the_same_event_is_no_gap() -> None:
+    async with jetstream(post(T0 + 2 * SECOND)) as server:
+        page = await fetched(server, {"time_us": T0})
+    assert page.gap is None
+
+
+# ----------------------------------------------------------------------------------------------------------- end
+
+
+async def test_what_came_before_the_connection_broke_is_kept() -> None:
+    async def hang_up(connection: ServerConnection) -> None:
+        await connection.close()
+
+    async with jetstream(post(T0, "a"), then=hang_up) as server, Http().session(access(server)) as client:
+        pages = bluesky.listen(client, POSTS, None)
+        assert texts(await anext(pages)) == ["a"]
+        with pytest.raises(Unavailable, match="closed"):
+            await anext(pages)
+
+
+async def test_a_drain_ends_when_the_stream_runs_dry() -> None:
+    async with jetstream(post(T0, "a")) as server, asyncio.timeout(20):
+        assert texts(await fetched(server, page_every_s=60.0)) == ["a"]
+
+
+async def test_a_connection_that_breaks_before_anything_came_is_unavailable() -> None:
+    async def hang_up(connection: ServerConnection) -> None:
+        await connection.close(1011, "try later")
+
+    async with jetstream(then=hang_up) as server:
+        with pytest.raises(Unavailable, match="try later"):
+            await fetched(server)
+
+
+async def test_silence_beyond_the_watchdog_is_unavailable() -> None:
+    found: list[Page] = []
+
+    async def listen_on(server: FakeJetstream) -> None:
+        async with Http().session(access(server, watchdog_s=0.2, page_every_s=0.05)) as client:
+            async for page in bluesky.listen(client, POSTS, None):
+                found.append(page)  # noqa: PERF401 - what came before the error is wanted
+
+    async with jetstream(post(T0, "a")) as server, asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="silent"):
+            await listen_on(server)
+    assert [text for page in found for text in texts(page)] == ["a"]
+
+
+async def test_news_of_accounts_alone_do_not_quieten_the_watchdog() -> None:
+    async def chatter(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await connection.send(json.dumps(identity(T0)))
+                await (await connection.ping())  # at the pace of the reader
+
+    async with jetstream(then=chatter) as server, asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="silent"):
+            await heard(server, None, 1_000, watchdog_s=0.2)
+
+
+async def test_the_stream_is_read_on_while_a_page_is_being_stored() -> None:
+    storing, sent = asyncio.Event(), asyncio.Event()
+
+    async def more(connection: ServerConnection) -> None:
+        await storing.wait()
+        for number in range(1, 1_500):
+            await connection.send(json.dumps(post(T0 + number, "x" * 20_000)))
+        sent.set()
+        await connection.wait_closed()
+
+    async with (
+        jetstream(post(T0), then=more) as server,
+        Http().session(access(server)) as client,
+        aclosing(bluesky.listen(client, POSTS, None)) as pages,
+        asyncio.timeout(20),
+    ):
+        await anext(pages)
+        storing.set()
+        await sent.wait()  # thirty megabytes, more than sockets hold, and nobody asked for the next page
+
+
+async def test_an_oversized_event_is_a_flaw() -> None:
+    async with jetstream(post(T0, "x" * 70_000), post(T0 + 1, "a")) as server:
+        page = await fetched(server)
+    assert [type(item) for item in page.items] == [Flaw, Message]
+
+
+# ------------------------------------------------------------------------------------------------------- parsing
+
+
+def lines(*events: Any) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+@pytest.mark.parametrize("operation", ["create", "update"])
+def test_the_servers_time_counts_and_not_the_authors(operation: str) -> None:
+    event = post(T0, "a", createdAt="2099-01-01T00:00:00Z")
+    event["commit"]["operation"] = operation
+    (item,) = bluesky.parse(lines(event))
+    assert isinstance(item, Message)
+    assert item.created_at == at(T0)
+    assert item.id == f"at://did:plc:invented/app.bsky.feed.post/3k{T0}"
+
+
+@pytest.mark.parametrize(
+    ("tag", "symbols"),
+    [
+        ("$TSLA", ("TSLA",)),
+        ("$F", ("F",)),
+        ("$B3K4", ("B3K4",)),
+        ("$tsla", ()),
+        ("TSLA", ()),
+        ("$TOOLONG", ()),
+        ("$1A", ()),
+        ("$TSLA\n", ()),
+        (None, ()),
+    ],
+)
+def test_a_cashtag_is_a_tag_of_a_certain_shape(tag: object, symbols: tuple[str, ...]) -> None:
+    (item,) = bluesky.parse(lines(post(T0, "a", facets=[{"features": [{"tag": tag}]}])))
+    assert isinstance(item, Message)
+    assert item.symbols == symbols
+
+
+@pytest.mark.parametrize(
+    ("active", "status", "gone"),
+    [
+        (False, "deleted", True),
+        (False, "takendown", True),
+        (False, "suspended", False),
+        (False, "deactivated", False),
+        (False, None, False),
+        (True, "deleted", False),
+    ],
+)
+def test_only_accounts_that_are_gone_for_good_are_deletions(active: bool, status: str | None, gone: bool) -> None:
+    event = {"did": "did:plc:x", "time_us": T0, "kind": "account", "account": {"active": active, "status": status}}
+    expected = [Deletion("bluesky", author="did:plc:x", deleted_at=at(T0))]
+    assert bluesky.parse(lines(event)) == (expected if gone else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty body"),
+        (b"\n \n", "empty body"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b"{}", "no line is an event"),
+        (b'{"error": "CursorTooOld"}', "no line is an event"),
+        (lines(post(T0))[:-20], "the last event is cut"),
+        (lines(post(T0), post(T0 + 1))[:-20], "the last event is cut"),
+    ],
+)
+def test_what_is_no_recording_is_refused_by_name(body: bytes, reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        bluesky.parse(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["did", "time_us", "kind", "commit"]),
+    st.sampled_from([None, "rev", "operation", "collection", "rkey", "record"]),
+)
+def test_any_value_in_any_place_is_an_item_or_a_flaw(value: Any, outer: str, inner: str | None) -> None:
+    event = post(T0)
+    if inner is not None and outer == "commit":
+        event["commit"][inner] = value
+    else:
+        event[outer] = value
+    items = bluesky.parse(lines(event, post(T0 + 1)))
+    assert isinstance(items[-1], Message)
+
+
+@pytest.mark.parametrize("name", ["jetstream", "bluesky"])
+def test_archives_are_read_a_line_at_a_time(name: str) -> None:
+    (item,) = bluesky.ARCHIVE[name](lines(post(T0, "a")))
+    assert isinstance(item, Message)
+
+
+def test_there_is_one_stream() -> None:
+    assert bluesky.stream_name(" Posts ") == "posts"
+    assert bluesky.streams(("TSLA",)) == ("posts",)
+    with pytest.raises(ValueError, match='expected "posts"'):
+        bluesky.stream_name("likes")
+
+
+def test_the_module_is_a_push_source() -> None:
+    assert isinstance(load("bluesky"), PushSource)
+
+
+@pytest.mark.parametrize(
+    ("name", "messages", "deletions"),
+    [("jetstream_v1_golden_20260525.ndjson", 1, 0), ("jetstream_v1_prod_20260704.ndjson", 17, 1)],
+)
+def test_recordings_are_read_whole(name: str, messages: int, deletions: int) -> None:
+    path = SHARED / "samples" / "bluesky" / name
+    if not path.exists():
+        pytest.skip("the recordings are not here (TRACKER_SHARED)")
+    items = bluesky.parse(path.read_bytes())
+    assert sum(isinstance(item, Message) for item in items) == messages
+    assert sum(isinstance(item, Deletion) for item in items) == deletions
+    assert len(items) == messages + deletions

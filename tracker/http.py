@@ -1,0 +1,601 @@
+"""The one door to the network: everything that comes in is bounded in time and size, or is a ``SourceError``.
+
+What the HTTP library leaves open is closed here. One deadline covers a request from connect to the last byte
+(its own timeouts are per read: a byte now and then would last for ever). Bodies are decoded here under a cap (it
+would inflate a whole chunk first: half a megabyte of gzip became 130). A gzip stream that was cut short is an
+error (it would be accepted). Redirects stay on their host, so credentials never travel. No cookies, no proxies
+from the environment, one honest user agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import builtins
+import logging
+import os
+import re
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import quote, quote_plus, urlencode
+
+import httpx
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
+from tracker.pacing import http_date, parse_retry_after, reset_wait_s, used_up
+from tracker.secret import MASK, Secret
+from tracker.wire import SAMPLE_BYTES, looks_like_html
+
+MAX_HOPS = 5  # redirects of one request
+STEP = 64 * 1024  # how much is inflated at a time
+MAX_VALIDATOR = 1024  # characters of an ETag that are kept
+SAMPLE_S = 2.0  # how long an error may take to tell its story
+CLOSE_S = 1.0  # how long a peer may take to say goodbye
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CHALLENGE = (b"whoa there", b"just a moment", b"challenge-platform", b"cf-chl")  # on an HTML page
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one source may be asked: from the configuration, fixed for one poll."""
+
+    source: str
+    base_url: str  # no trailing slash, with a path
+    own_base_url: bool  # the operator's, not the source's own
+    user_agent: str
+    deadline_s: float = 20.0  # whole request, from connect to the last byte
+    max_body: int = 16 * 1024 * 1024  # decoded bytes
+    credentials: Mapping[str, Secret] = field(default_factory=dict)
+    overlap_s: float = 3600.0
+    max_pages: int = 10
+    page_every_s: float = 5.0
+    watchdog_s: float = 300.0
+    other_urls: tuple[str, ...] = ()  # further hosts of the same service that may be asked
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one poll has used of the network; read by the caller after the poll, failed or not."""
+
+    requests: int = 0
+    bytes: int = 0  # decoded
+    http_status: int | None = None  # of the last answer
+    wait_s: float | None = None  # the longest wait that a reset header asked for on a good answer
+    bodies: list[builtins.bytes] = field(default_factory=list)  # only while recording
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One whole answer: 2xx or 304, body complete and decoded. Everything else was raised as a SourceError."""
+
+    status: int
+    url: str  # where it came from, query values of secrets masked
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+    served_at: datetime  # the server's Date header, else our clock: aware UTC
+    validators: dict[str, str] = field(default_factory=dict)  # {"etag": …, "last_modified": …} for the next request
+
+    @property
+    def unchanged(self) -> bool:
+        return self.status == 304
+
+
+# ------------------------------------------------------------------------------------------- pure: one answer
+
+
+class BodyReader:
+    """Collects one body under a cap, inflating ``gzip`` a step at a time; Malformed as soon as it can't be one.
+
+    ``encoding`` is the Content-Encoding header. Only none and a single gzip are read: that is what was asked for,
+    and stacked encodings turn seven kilobytes into eight gigabytes.
+    """
+
+    def __init__(self, encoding: str, max_body: int) -> None:
+        self._gzip = encoding.strip().lower() in ("gzip", "x-gzip")
+        if not self._gzip and encoding.strip().lower() not in ("", "identity"):
+            raise Malformed("a body encoding that was not asked for", cause=encoding[:80])
+        self._max = max_body
+        self._wire = 0
+        self._member: Any = zlib.decompressobj(31)
+        self.body = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes as they came over the wire."""
+        self._wire += len(chunk)
+        if self._wire > self._max + STEP:  # empty gzip blocks add up to nothing, for ever
+            raise self._too_large()
+        if not self._gzip:
+            self._add(chunk)
+            return
+        while chunk:
+            if self._member.eof:
+                self._member = zlib.decompressobj(31)
+            try:
+                self._add(self._member.decompress(chunk, STEP))
+            except zlib.error as error:
+                raise Malformed("a broken gzip body", cause=error) from None
+            chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+
+    def finish(self) -> bytes:
+        """The whole body; Malformed when a gzip stream has not come to its end."""
+        if self._gzip and not self._member.eof:
+            raise Malformed("a gzip body that was cut short", cause=f"after {self._wire} bytes")
+        return bytes(self.body)
+
+    def _add(self, data: bytes) -> None:
+        if len(self.body) + len(data) > self._max:
+            raise self._too_large()
+        self.body += data
+
+    def _too_large(self) -> Malformed:
+        return Malformed("the answer is too large", cause=f"more than {self._max} bytes")
+
+
+def served_time(headers: Mapping[str, str], now: datetime) -> datetime:
+    """The server's own clock where it tells it, else ours."""
+    return http_date(headers.get("date")) or now
+
+
+def usable_validator(value: str | None) -> str | None:
+    """A validator that can be sent back; others would break every later request of the stream."""
+    fits = value is not None and 0 < len(value) <= MAX_VALIDATOR and value.isascii() and value.isprintable()
+    return value if fits else None
+
+
+def validators_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """What makes the next request conditional.
+
+    Last-Modified counts whole seconds: where the answer is younger than two of them, a second change within the
+    same second would stay unseen for ever (RFC 9110, 8.8.2.2), so it is left out.
+    """
+    found: dict[str, str] = {}
+    if etag := usable_validator(headers.get("etag")):
+        found["etag"] = etag
+    stamp = usable_validator(headers.get("last-modified"))
+    modified, served = http_date(stamp), http_date(headers.get("date"))
+    if stamp and modified and served and served - modified >= timedelta(seconds=2):
+        found["last_modified"] = stamp
+    return found
+
+
+def hop_target(url: httpx.URL, location: str) -> httpx.URL:
+    """Where a redirect leads, if it stays on scheme, host and port (or moves from http to https there).
+
+    Unavailable for anything else: another host never sees a request, so nothing secret can reach it.
+    """
+    target = url.join(location)
+    same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
+    upgrade = (url.scheme, target.scheme, url.host) == ("http", "https", target.host) and not (url.port or target.port)
+    if not same and not upgrade:
+        raise Unavailable(f"redirect to another host refused: {target.host or target.scheme or 'nowhere'}"[:200])
+    return target.copy_with(userinfo=url.userinfo)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, url: str, now: datetime) -> SourceError:
+    """The error for an answer that is none, named for what the caller should do about it.
+
+    ``body`` is the start of what came, ``url`` is for a person, ``now`` stands in where the server tells no time.
+    """
+    served_at = served_time(headers, now)
+    named = parse_retry_after(headers.get("retry-after"), served_at)
+    wait = named
+    if wait is None and (status == 429 or used_up(headers)):
+        wait = reset_wait_s(headers, served_at)
+    page = looks_like_html(body)
+    challenge = "cf-mitigated" in headers or (page and any(word in body.lower() for word in _CHALLENGE))
+    cause = f"HTTP {status}"
+    if challenge:
+        cause += ", a challenge page that only a browser passes"
+    elif page:
+        cause += ", an HTML page"
+    if wait is not None:
+        cause += f", asks to wait {wait:g} s"
+    kind, message = _kind(status, challenge, named)
+    return kind(message, url, cause, http_status=status, retry_after_s=wait, body=body)
+
+
+def _kind(status: int, challenge: bool, named_wait_s: float | None) -> tuple[type[SourceError], str]:
+    if status == 429 or (status == 503 and named_wait_s is not None and not challenge):
+        return RateLimited, "too many requests"
+    if status in (401, 403) or (status == 503 and challenge):
+        return AccessDenied, "access denied"
+    if status in (404, 410):
+        return NotFound, "not found"
+    return Unavailable, "the server failed" if status >= 500 else "unexpected status"
+
+
+def plain_reason(error: BaseException) -> str:
+    """What lies at the bottom of a network error, in the words of the system: ``Connection refused``."""
+    found: BaseException | None = error
+    words = str(error)
+    for _ in range(20):
+        if isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if isinstance(found, ConnectionError) and found.errno:
+            words = os.strerror(found.errno)  # asyncio puts a sentence with a tuple in its place
+        elif isinstance(found, OSError) and (found.strerror or str(found)):
+            words = found.strerror or str(found)
+        following = (found.__cause__ or found.__context__) if found is not None else None
+        if following is None:
+            break
+        found = following
+    return words or type(error).__name__
+
+
+# --------------------------------------------------------------------------------------------- acting: one poll
+
+
+class _Connect(open_websocket):
+    """Opens a WebSocket and follows no redirect: a handshake has no reason to move."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+class Socket:
+    """An open WebSocket. It is never opened again behind one's back: a new connection starts at a cursor."""
+
+    def __init__(self, connection: ClientConnection, host: str, tally: Tally) -> None:
+        self._connection = connection
+        self._host = host
+        self._tally = tally
+
+    async def receive(self, timeout_s: float) -> str | bytes | None:
+        """The next frame, None when none came in time; Unavailable when the connection is gone."""
+        deadline = asyncio.timeout(timeout_s)
+        try:
+            async with deadline:
+                frame = await self._connection.recv()
+        except TimeoutError:
+            if deadline.expired():
+                return None
+            raise
+        except ConnectionClosed as error:
+            raise Unavailable("the connection was closed", self._host, closing_words(error)) from None
+        self._tally.bytes += len(frame.encode()) if isinstance(frame, str) else len(frame)
+        return frame
+
+
+def closing_words(error: ConnectionClosed) -> str:
+    """Code and reason of the close frame, theirs before ours: ``1009 message too big``."""
+    frame = error.rcvd or error.sent
+    if frame is None:
+        return "no close frame, " + (plain_reason(error) or "the peer is gone")
+    who = "" if error.rcvd else "ended by us: "
+    return f"{who}{frame.code} {frame.reason}".strip()[:300]
+
+
+class Client:
+    """What a source sees of the network during one poll."""
+
+    access: Access
+    tally: Tally
+
+    def __init__(
+        self,
+        access: Access,
+        client: httpx.AsyncClient,
+        *,
+        clock: Callable[[], datetime],
+        tls: Callable[[], ssl.SSLContext],
+        record: bool = False,
+    ) -> None:
+        self.access = access
+        self.tally = Tally()
+        self._client = client
+        self._clock = clock
+        self._tls = tls
+        self._record = record
+        self._secrets = _spellings(access.credentials)
+
+    def credential(self, name: str) -> str | None:
+        """The configured secret of that name, None where there is none."""
+        found = self.access.credentials.get(name)
+        return found.reveal() if found else None
+
+    async def get(
+        self,
+        path: str,  # below base_url, or an absolute address of the same host
+        *,
+        params: Mapping[str, str | int] | list[tuple[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        validators: Mapping[str, str] | None = None,
+    ) -> Response:
+        """One answer, conditional when ``validators`` of an earlier one are given; SourceError for anything else.
+
+        ValueError for an absolute address on another host than base_url's.
+        """
+        sent = {
+            name: value
+            for name in ("etag", "last_modified")
+            if (value := usable_validator((validators or {}).get(name)))
+        }
+        conditions = {"etag": "If-None-Match", "last_modified": "If-Modified-Since"}
+        return await self._ask(
+            "GET",
+            path,
+            params,
+            {**(headers or {}), **{conditions[name]: value for name, value in sent.items()}},
+            sent=sent,
+        )
+
+    async def post_form(
+        self,
+        path: str,
+        form: Mapping[str, str],
+        *,
+        basic: tuple[str, str] | None = None,  # user and password
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Sends a form, as ``get`` otherwise. The answer is never recorded: it is most likely a token."""
+        sending = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
+        if basic is not None:
+            sending["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
+        return await self._ask("POST", path, None, sending, content=urlencode(form).encode())
+
+    @asynccontextmanager
+    async def connect(self, path: str, *, params: list[tuple[str, str]] | None = None) -> AsyncIterator[Socket]:
+        """A WebSocket below base_url (http stands for ws, https for wss); SourceError when it can't be opened.
+
+        A transport given to ``Http`` has no part in it: this always opens a real connection.
+        """
+        connection = await self._open(path, params)
+        try:
+            yield Socket(connection, connection_host(self.access.base_url), self.tally)
+        finally:
+            await connection.close()
+
+    # ------------------------------------------------------------------------------------------- underneath
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Any,
+        headers: Mapping[str, str],
+        *,
+        content: bytes | None = None,
+        sent: Mapping[str, str] | None = None,
+    ) -> Response:
+        deadline = asyncio.timeout(self.access.deadline_s)
+        host = connection_host(self.access.base_url)
+        try:
+            url = address(self.access.base_url, path, params, self.access.other_urls)
+            async with deadline:
+                return await self._follow(method, url, headers, content, sent or {})
+        except SourceError as error:
+            raise self._masked(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
+            if deadline.expired():
+                raise Unavailable("deadline passed", host, f"no whole answer in {self.access.deadline_s:g} s") from None
+            raise Unavailable("can't be reached", host, self._mask(plain_reason(error))) from None
+
+    async def _follow(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None, sent: Mapping[str, str]
+    ) -> Response:
+        for _ in range(MAX_HOPS + 1):
+            self.tally.requests += 1
+            # what was asked for decides what is decoded: a source can't widen it
+            sending = {**headers, "Accept-Encoding": "gzip"}
+            async with self._client.stream(method, url, headers=sending, content=content) as answer:
+                self.tally.http_status = answer.status_code
+                location = answer.headers.get("location")
+                moved = answer.status_code in _REDIRECTS and (method == "GET" or answer.status_code in (307, 308))
+                if not moved or location is None:
+                    return await self._read(answer, method, url, sent)
+            url = hop_target(url, location)
+        raise Unavailable("too many redirects", self._shown(url), f"more than {MAX_HOPS}")
+
+    async def _read(self, answer: httpx.Response, method: str, url: httpx.URL, sent: Mapping[str, str]) -> Response:
+        status = answer.status_code
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        shown, now = self._shown(url), self._clock()
+        served_at = served_time(headers, now)
+        if status == 304 and not sent:
+            raise Malformed("304 without having been asked for changes", shown, http_status=status)
+        if status == 206:
+            raise Malformed("a part of an answer where the whole was asked for", shown, http_status=status)
+        if status != 304 and not 200 <= status < 300:
+            raise refusal(status, headers, await self._sample(answer), shown, now)
+        body = b"" if status in (204, 304) else await self._whole(answer, shown)
+        wait = reset_wait_s(headers, served_at) if used_up(headers) else None
+        if wait is not None:
+            self.tally.wait_s = max(wait, self.tally.wait_s or 0.0)
+        if self._record and method == "GET" and body:
+            self.tally.bodies.append(self._mask_bytes(body))
+        kept = dict(sent) if status == 304 else {}
+        return Response(status, shown, headers, body, served_at, {**kept, **validators_of(headers)})
+
+    async def _whole(self, answer: httpx.Response, shown: str) -> bytes:
+        """The decoded body, to its last byte."""
+        reader: BodyReader | None = None
+        try:
+            reader = BodyReader(answer.headers.get("content-encoding", ""), self.access.max_body)
+            async with aclosing(raw_bytes(answer)) as raw:
+                async for chunk in raw:
+                    reader.feed(chunk)
+            return reader.finish()
+        except Malformed as error:
+            start = bytes(reader.body[:SAMPLE_BYTES]) if reader else None
+            raise Malformed(
+                error.message, shown, error.cause, http_status=answer.status_code, body=start or None
+            ) from None
+        finally:
+            self.tally.bytes += len(reader.body) if reader else 0
+
+    async def _sample(self, answer: httpx.Response) -> bytes:
+        """The start of an error's body, as far as it comes quickly: the status has said what matters."""
+        reader: BodyReader | None = None
+        try:
+            reader = BodyReader(answer.headers.get("content-encoding", ""), STEP)
+            async with asyncio.timeout(min(SAMPLE_S, self.access.deadline_s / 2)), aclosing(raw_bytes(answer)) as raw:
+                async for chunk in raw:
+                    reader.feed(chunk)
+                    if len(reader.body) >= SAMPLE_BYTES:
+                        break
+        except (Malformed, httpx.HTTPError, OSError):
+            pass  # what came so far will do
+        if reader is None:
+            return b""
+        self.tally.bytes += len(reader.body)
+        return bytes(reader.body[:SAMPLE_BYTES])
+
+    async def _open(self, path: str, params: list[tuple[str, str]] | None) -> ClientConnection:
+        host = connection_host(self.access.base_url)
+        try:
+            url = address(self.access.base_url, path, params, self.access.other_urls)
+            secure = url.scheme in ("https", "wss")
+            self.tally.requests += 1
+            connection = await _Connect(
+                str(url.copy_with(scheme="wss" if secure else "ws")),
+                ssl=self._tls() if secure else None,
+                user_agent_header=self.access.user_agent,
+                max_size=self.access.max_body,
+                open_timeout=self.access.deadline_s,
+                close_timeout=CLOSE_S,
+                proxy=None,
+            )
+            self.tally.http_status = 101
+            return connection
+        except InvalidStatus as error:
+            status = error.response.status_code
+            self.tally.http_status = status
+            headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
+            body = bytes(error.response.body or b"")[:SAMPLE_BYTES]
+            raise self._masked(refusal(status, headers, body, self._shown(url), self._clock())) from None
+        except TimeoutError as error:
+            raise Unavailable("deadline passed", host, self._mask(str(error))) from None
+        except (WebSocketException, httpx.InvalidURL, OSError, EOFError, UnicodeError) as error:
+            raise Unavailable("can't be reached", host, self._mask(plain_reason(error))) from None
+
+    def _shown(self, url: httpx.URL) -> str:
+        return self._mask(str(url.copy_with(userinfo=b"")))
+
+    def _mask(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def _mask_bytes(self, body: bytes) -> bytes:
+        for secret in self._secrets:
+            body = body.replace(secret.encode(), MASK.encode())
+        return body
+
+    def _masked(self, error: SourceError) -> SourceError:
+        return type(error)(
+            self._mask(error.message),
+            self._mask(error.subject) if error.subject else None,
+            self._mask(str(error.cause)) if error.cause is not None else None,
+            http_status=error.http_status,
+            retry_after_s=error.retry_after_s,
+            body=self._mask_bytes(error.body) if error.body is not None else None,
+        )
+
+
+class Http:
+    """Makes clients; the network itself is a constructor argument.
+
+    ``transport``: a fake in place of the network. ``record``: keep the bodies in ``client.tally.bodies``.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        record: bool = False,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._record = record
+        self._context: ssl.SSLContext | None = None
+        for library in ("httpx", "httpcore", "websockets"):  # they log whole addresses and headers, secrets included
+            logging.getLogger(library).setLevel(logging.WARNING)
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made once and shared: reading the certificates takes tens of milliseconds."""
+        if self._context is None:
+            self._context = httpx.create_ssl_context(trust_env=False)
+        return self._context
+
+    @asynccontextmanager
+    async def session(self, access: Access) -> AsyncIterator[Client]:
+        """A client for one poll. It shares nothing with the next one, so a request that was given up can't poison it.
+
+        A request cancelled at the wrong moment keeps its place in the library's connection pool for ever
+        (encode/httpcore#1093), and a deadline is a cancellation. With a pool per poll the damage ends with the poll.
+        """
+        client = httpx.AsyncClient(
+            transport=self._transport,
+            verify=self._tls() if self._transport is None else True,
+            headers={"User-Agent": access.user_agent, "Accept-Encoding": "gzip"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # keeps none
+            timeout=httpx.Timeout(None),  # theirs are per read; the deadline of the whole request stands above
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=30.0),
+            trust_env=False,
+        )
+        async with client:
+            yield Client(access, client, clock=self._clock, tls=self._tls, record=self._record)
+
+
+# ----------------------------------------------------------------------------------------------------- helpers
+
+
+def connection_host(base_url: str) -> str:
+    """Host (and port, where it is given) of an address, for messages."""
+    try:
+        return httpx.URL(base_url).netloc.decode("ascii", "replace") or base_url
+    except httpx.InvalidURL:
+        return base_url
+
+
+def address(base_url: str, path: str, params: Any = None, other_urls: Iterable[str] = ()) -> httpx.URL:
+    """The address of ``path`` below ``base_url``, or ``path`` itself where it is absolute and on that host or one of ``other_urls``.
+
+    ValueError for an absolute address elsewhere; ``params`` are added to what the path has.
+    """
+    base = httpx.URL(base_url)
+    if _ABSOLUTE.match(path):
+        url = httpx.URL(path)
+        hosts = [base, *map(httpx.URL, other_urls)]
+        if (url.scheme, url.host, url.port) not in [(known.scheme, known.host, known.port) for known in hosts]:
+            raise ValueError(f"{url.host or path[:80]} is not the host of {base.host}: only its own host is asked")
+        if url.host == base.host:
+            url = url.copy_with(userinfo=base.userinfo)
+    else:
+        below = path.lstrip("/")
+        url = httpx.URL(f"{base_url.rstrip('/')}/{below}" if below else base_url)
+    return url.copy_merge_params(params) if params else url
+
+
+async def raw_bytes(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it comes over the wire, before any decoding.
+
+    The stream is read itself, not through ``aiter_raw``, which refuses the answers of httpx's own fake transport.
+    """
+    stream = answer.stream
+    assert isinstance(stream, AsyncIterable)  # noqa: S101 - an async client has no other
+    async for chunk in stream:
+        yield chunk
+
+
+def _spellings(credentials: Mapping[str, Secret]) -> tuple[str, ...]:
+    """Every way in which a secret may be written in an address or a message, longest first."""
+    values = [secret.reveal() for secret in credentials.values() if secret]
+    written = {
+        spelling
+        for value in values
+        for spelling in (value, quote(value, safe=""), quote_plus(value), str(httpx.QueryParams({"": value}))[1:])
+    }
+    return tuple(sorted(written, key=len, reverse=True))

@@ -1,0 +1,263 @@
+"""One poll, from the network to one batch.
+
+    Stream ─► fetch ─► Page ─► parse ─► Message ─► find ──► Mention ┐
+                │                          └─────► score ─► Tone    ├─► Batch ─► keep (journal) ─► commit
+             network                     pure, no clock             ┘  one transaction
+
+A poll reads once (its ``Stream``) and ends in one ``Batch``; in between it touches no database, no configuration and no
+wall clock but the one that it is handed. ``digest`` is pure; ``poll`` is the thin part that acts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from tracker.errors import AccessDenied, RateLimited, SourceError
+from tracker.http import Access, Http, Tally
+from tracker.mentions import Finder
+from tracker.models import (
+    Batch,
+    Deletion,
+    DeletionRow,
+    Flaw,
+    GapRow,
+    Item,
+    Limit,
+    Mention,
+    MentionRow,
+    Message,
+    MessageRow,
+    Page,
+    PollReport,
+    PollStatus,
+    Stance,
+    Stream,
+    ToneRow,
+)
+from tracker.pacing import Pace, next_wait_s
+from tracker.sources import Source
+from tracker.text import text_key
+from tracker.tone import Scorer
+from tracker.wire import believable
+
+_LABELS = {"bullish": 1, "bearish": -1}
+_ERROR_CHARACTERS = 500
+
+
+class Clock(Protocol):
+    """Time is an argument: the wall for what is stored, the monotonic one for how long things take."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What turns a message into rows. The same for every source, live or from an archive."""
+
+    finder: Finder
+    scorer: Scorer
+    author_key: bytes  # keyed hash of authors; lies in the data folder, never in the database
+    only: frozenset[str] | None = None  # keep mentions of these symbols alone; None: of every symbol seen
+
+    def hash_author(self, source: str, author: str | None) -> str | None:
+        """BLAKE2b of source and author under the install's own key: the same author, never the name."""
+        if author is None:
+            return None
+        seed = f"{source}\0{author}".encode("utf-8", errors="replace")
+        return hashlib.blake2b(seed, key=self.author_key, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The rows of a page, and how many of its items could not be read."""
+
+    messages: tuple[MessageRow, ...]
+    mentions: tuple[MentionRow, ...]
+    tones: tuple[ToneRow, ...]
+    deletions: tuple[DeletionRow, ...]
+    skipped: int
+
+
+def digest(
+    items: Iterable[Item],
+    analysis: Analysis,
+    *,
+    stream: str,
+    fetched_at: datetime | None,
+    keep: Literal["all", "mentions"] | str = "all",
+) -> Digest:
+    """Find, score and clamp: pure. ``fetched_at`` None is the simulated clock: each message was known when it was made."""
+    messages: list[MessageRow] = []
+    mentions: list[MentionRow] = []
+    tones: list[ToneRow] = []
+    deletions: list[DeletionRow] = []
+    skipped = 0
+    for item in items:
+        if isinstance(item, Flaw):
+            skipped += 1
+        elif isinstance(item, Deletion):
+            when = item.deleted_at or fetched_at
+            if when is None:
+                skipped += 1
+                continue
+            if fetched_at is not None:
+                when = min(when, fetched_at)
+            deletions.append(DeletionRow(item.source, item.id, analysis.hash_author(item.source, item.author), item.revision, when))
+        else:
+            known_at = fetched_at or item.created_at
+            if known_at is None:
+                skipped += 1
+                continue
+            found = _counted(item, analysis)
+            if not found and keep == "mentions":
+                continue
+            rows = _rows(item, found, analysis, stream, known_at)
+            messages.append(rows[0])
+            mentions.extend(rows[1])
+            tones.append(rows[2])
+    return Digest(tuple(messages), tuple(mentions), tuple(tones), tuple(deletions), skipped)
+
+
+def _counted(message: Message, analysis: Analysis) -> list[Mention]:
+    found = analysis.finder.counted(analysis.finder.find(message.text, message.symbols, message.source))
+    if analysis.only is None:
+        return found
+    return [mention for mention in found if mention.symbol in analysis.only]
+
+
+def _rows(
+    message: Message, found: Sequence[Mention], analysis: Analysis, stream: str, known_at: datetime
+) -> tuple[MessageRow, list[MentionRow], ToneRow]:
+    created_at, flagged = believable(message.created_at, known_at)
+    author = analysis.hash_author(message.source, message.author)
+    key = text_key(message.text)
+    tone = analysis.scorer.score(message.text)
+    label = _LABELS.get(message.label) if message.label is not None else None
+    stance: Stance = tone.stance if label is None else (1 if label > 0 else -1)
+    row = MessageRow(
+        source=message.source, id=message.id, stream=stream, created_at=created_at, fetched_at=known_at, time_flag=flagged,
+        author=author, text=message.text, lang=message.lang, url=message.url, label=message.label, reply_to=message.reply_to,
+        reshare_of=message.reshare_of, likes=message.likes, reshares=message.reshares, replies=message.replies,
+        text_key=key, revision=message.revision,
+    )  # fmt: skip
+    mentions = [
+        MentionRow(
+            source=message.source, message_id=message.id, symbol=mention.symbol, match=mention.match, surface=mention.surface,
+            confidence=mention.confidence, created_at=created_at, fetched_at=known_at, author=author, text_key=key, stance=stance,
+            tone=tone.tone, label=label, reshare=message.reshare_of is not None,
+        )
+        for mention in found
+    ]  # fmt: skip
+    return row, mentions, ToneRow(message.source, message.id, tone.scorer, tone.tone, tone.p_bullish, tone.stance)
+
+
+# --------------------------------------------------------------------------------------------------- one poll
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """How one source is asked and paced: from the configuration."""
+
+    access: Access
+    pace: Pace
+    scope: str  # whose "not before" a limit is: source:reddit or host:www.reddit.com
+    keep: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt led to: the batch to keep, and when the stream may be asked again."""
+
+    batch: Batch
+    wait_s: float
+    error: SourceError | None
+    bodies: tuple[bytes, ...] = ()
+
+
+async def poll(source: Source, stream: Stream, plan: PollPlan, http: Http, analysis: Analysis, clock: Clock) -> Outcome:
+    """Ask one stream once. A SourceError becomes a row in ``polls`` and a longer wait; anything else is a bug and goes up."""
+    started_at, started = clock.now(), clock.monotonic()
+    page: Page | None = None
+    failed: SourceError | None = None
+    tally = Tally()
+    try:
+        async with http.session(plan.access) as client:
+            tally = client.tally
+            page = await source.fetch(client, stream, stream.cursor)
+    except SourceError as error:
+        failed = error
+    duration_ms = round((clock.monotonic() - started) * 1000)
+    attempt = Attempt(started_at, duration_ms, tally, clock.now())
+    return conclude(stream, plan, analysis, attempt, page, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """When an attempt was made and what it used."""
+
+    started_at: datetime
+    duration_ms: int
+    tally: Tally
+    ended_at: datetime
+
+
+def conclude(
+    stream: Stream, plan: PollPlan, analysis: Analysis, attempt: Attempt, page: Page | None, failed: SourceError | None
+) -> Outcome:
+    """The batch of one attempt, good or bad: pure."""
+    tally = attempt.tally
+    status: PollStatus = "ok" if failed is None else failed.status  # type: ignore[assignment]
+    if page is not None and page.unchanged:
+        status = "unchanged"
+    failures = 0 if failed is None else stream.failures + 1
+    wish = tally.wait_s if failed is None else failed.retry_after_s
+    more = page is not None and page.more
+    wait_s = next_wait_s(plan.pace, status=status, failures=failures, wish_s=wish, more=more, key=f"{stream.source}/{stream.name}")
+    rows = Digest((), (), (), (), 0)
+    if page is not None:
+        rows = digest(page.items, analysis, stream=stream.name, fetched_at=attempt.ended_at, keep=plan.keep)
+    newest = max((row.created_at for row in rows.messages), default=None)
+    due = attempt.ended_at + timedelta(seconds=wait_s)
+    after = replace(
+        stream,
+        cursor=page.cursor if page is not None and page.cursor is not None else stream.cursor,
+        failures=failures,
+        next_poll_at=due,
+        last_success_at=attempt.started_at if failed is None else stream.last_success_at,
+        last_message_at=max((moment for moment in (newest, stream.last_message_at) if moment is not None), default=None),
+        note=(page.note if page is not None else None) if failed is None else str(failed)[:_ERROR_CHARACTERS],
+    )
+    report = PollReport(
+        source=stream.source, stream=stream.name, started_at=attempt.started_at, duration_ms=attempt.duration_ms, status=status,
+        http_status=tally.http_status if failed is None or failed.http_status is None else failed.http_status,
+        fetched=len(page.items) if page is not None else 0, skipped=rows.skipped, requests=tally.requests, bytes=tally.bytes,
+        error=None if failed is None else str(failed)[:_ERROR_CHARACTERS], retry_after_s=wish,
+        covers_from=page.covers_from if page is not None else None,
+    )  # fmt: skip
+    gaps: tuple[GapRow, ...] = ()
+    if page is not None and page.gap is not None:
+        gaps = (GapRow(stream.source, stream.name, page.gap.from_at, page.gap.to_at, page.gap.reason, attempt.ended_at),)
+    batch = Batch(
+        report=report, stream=after, messages=rows.messages, mentions=rows.mentions, tones=rows.tones, deletions=rows.deletions,
+        gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
+    )  # fmt: skip
+    return Outcome(batch, wait_s, failed, tuple(tally.bodies))
+
+
+def limits_of(plan: PollPlan, failed: SourceError | None, wish: float | None, wait_s: float, now: datetime) -> tuple[Limit, ...]:
+    """A named time, a rate limit and a refusal hold for everybody in the scope, not for this stream alone."""
+    if failed is None and not wish:
+        return ()
+    if failed is not None and wish is None and not isinstance(failed, RateLimited | AccessDenied):
+        return ()
+    reason = "the server's rate limit is used up" if failed is None else failed.message
+    return (Limit(plan.scope, now + timedelta(seconds=wait_s), reason),)
+
+
+Listener = Callable[[Outcome], None]

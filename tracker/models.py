@@ -1,0 +1,251 @@
+"""The values that flow from a source to the store, one frozen type per stage.
+
+    Stream ─► Page(Message | Deletion | Flaw) ─► Batch(MessageRow, MentionRow, ToneRow, PollReport, …) ─► store
+
+A value changes by becoming the next type. Times are aware UTC datetimes up to the border of the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Label = Literal["bullish", "bearish"]
+Stance = Literal[-1, 0, 1]
+Match = Literal["platform", "cashtag", "qualified", "symbol", "name"]
+PollStatus = Literal["ok", "unchanged", "rate_limited", "denied", "unavailable", "malformed", "error"]
+
+# A resume point. JSON, owned by its source: nobody else reads it.
+Cursor = dict[str, Any]
+
+
+# ------------------------------------------------------------------------------------------ what a source gives
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One public post, comment or reply, as its source tells it."""
+
+    source: str  # service: stocktwits
+    id: str  # native id, always text
+    created_at: datetime | None  # aware UTC, as the service says; None when the claim can't be read as a time
+    text: str  # plain: HTML removed, unescaped once, title first where there is one
+    author: str | None = None  # native id (else name) of who wrote it; only a keyed hash is ever stored
+    lang: str | None = None  # BCP-47, where the source says
+    url: str | None = None  # permalink, http(s)
+    label: Label | None = None  # stance that the author declared
+    reply_to: str | None = None  # native id of the parent
+    reshare_of: str | None = None  # native id of the original
+    likes: int | None = None  # None where the source does not say, never 0
+    reshares: int | None = None
+    replies: int | None = None
+    symbols: tuple[str, ...] = ()  # what the platform itself says the message is about, canonical upper case
+    revision: str | None = None  # sorts by age of the content; a higher one replaces the text. None: never edited
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The source says that a message (``id``) or everything by an author (``author``) is gone."""
+
+    source: str
+    id: str | None = None
+    author: str | None = None  # native id, as in Message.author
+    revision: str | None = None  # a message of a higher revision was created again later and stays
+    deleted_at: datetime | None = None  # aware UTC, when the service says so
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One item of a page that could not be read: skipped and counted, the rest of the page is kept."""
+
+    reason: str  # what was wrong, with the id where one was found
+    place: str = ""  # where in the page: messages[3].created_at
+
+
+Item = Message | Deletion | Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A span in which a stream is known to have lost messages."""
+
+    from_at: datetime
+    to_at: datetime
+    reason: str  # why it can't be fetched any more
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one poll brought: items and the cursor that covers them. They are committed together or not at all."""
+
+    items: tuple[Item, ...]
+    cursor: Cursor | None  # None: leave the stored one as it is
+    unchanged: bool = False  # the server said 304: a success with nothing new
+    covers_from: datetime | None = None  # everything the stream carried since then is in the store after this page
+    gap: Gap | None = None  # what is known to be lost between the old cursor and this page
+    more: bool = False  # the walk back to known ground is not over: ask again soon
+    note: str | None = None  # one line for a person, stored at the stream
+
+
+# ------------------------------------------------------------------------------------------ what is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One pollable sequence within a source, as stored: who it is, where it stands, when it may be asked next."""
+
+    source: str
+    name: str  # symbol/BABA, r/stocks, posts
+    cursor: Cursor | None = None
+    enabled: bool = True
+    failures: int = 0  # failed polls in a row
+    next_poll_at: datetime | None = None  # None: at once
+    last_success_at: datetime | None = None
+    last_message_at: datetime | None = None
+    note: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.source, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One message naming one symbol, as the finder saw it."""
+
+    symbol: str  # canonical upper case
+    match: Match  # how it was recognised
+    surface: str | None  # the characters in the text; None where only the platform said so
+    start: int | None  # offset of the surface in the text, in characters
+    confidence: float  # 0..1
+    reason: str = ""  # why, for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """One score of one text by one scorer."""
+
+    tone: float  # -1..1
+    p_bullish: float  # 0..1
+    stance: Stance  # from p_bullish and the neutral band; the author's label overrides it in the mention
+    scorer: str  # name and version of what made it
+    reasons: tuple[tuple[str, float], ...] = ()  # (word, phrase, emoji or rule; its weight), strongest first
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message as it lies in the table ``messages``; see ``queries/README.md`` for the columns."""
+
+    source: str
+    id: str
+    stream: str
+    created_at: datetime
+    fetched_at: datetime
+    time_flag: bool  # the claimed time was impossible and has been clamped
+    author: str | None  # keyed hash
+    text: str | None
+    lang: str | None
+    url: str | None
+    label: Label | None
+    reply_to: str | None
+    reshare_of: str | None
+    likes: int | None
+    reshares: int | None
+    replies: int | None
+    text_key: int | None
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MentionRow:
+    source: str
+    message_id: str
+    symbol: str
+    match: Match
+    surface: str | None
+    confidence: float
+    created_at: datetime
+    fetched_at: datetime
+    author: str | None
+    text_key: int | None
+    stance: Stance
+    tone: float
+    label: int | None  # -1, 1, None
+    reshare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToneRow:
+    source: str
+    message_id: str
+    scorer: str
+    tone: float
+    p_bullish: float
+    stance: Stance
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRow:
+    source: str
+    id: str | None
+    author: str | None  # keyed hash
+    revision: str | None
+    deleted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    source: str
+    stream: str
+    from_at: datetime
+    to_at: datetime
+    reason: str
+    found_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """One attempt, good or bad: a row of ``polls``. ``added`` and ``updated`` are known only after the commit."""
+
+    source: str
+    stream: str
+    started_at: datetime
+    duration_ms: int
+    status: PollStatus
+    http_status: int | None = None
+    fetched: int = 0  # items on the page
+    skipped: int = 0  # items that could not be read
+    requests: int = 0
+    bytes: int = 0  # decoded body bytes
+    error: str | None = None
+    retry_after_s: float | None = None  # what the server asked for
+    covers_from: datetime | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.status in ("ok", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Nobody asks ``scope`` again before ``not_before``, whatever happens in between."""
+
+    scope: str  # source:reddit or host:www.reddit.com
+    not_before: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything that one poll adds, in one transaction: rows, tombstones, the cursor and the attempt itself."""
+
+    report: PollReport
+    stream: Stream | None  # the stream as it stands after this poll; None for archives without one
+    messages: tuple[MessageRow, ...] = ()
+    mentions: tuple[MentionRow, ...] = ()
+    tones: tuple[ToneRow, ...] = ()
+    deletions: tuple[DeletionRow, ...] = ()
+    gaps: tuple[GapRow, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    fetched_at: datetime = field(kw_only=True)  # the point-in-time axis; batches are committed in its order

@@ -1,0 +1,264 @@
+"""Who is due, and polling them: at most so many at a time, never before a named time, one attempt a row.
+
+Being due is data: ``Stream.next_poll_at`` and ``Limit.not_before`` are stored with each batch and loaded at the start.
+While the process runs they are kept on the steady clock, so that a clock which is set neither stops nor hurries anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from tracker.clock import SystemClock
+from tracker.errors import SourceError, Unavailable
+from tracker.http import Http, Tally
+from tracker.ingest import Analysis, Attempt, Outcome, PollPlan, conclude, poll
+from tracker.log import Changes, event
+from tracker.models import Batch, Limit, Stream
+from tracker.pacing import MAX_NAMED_WAIT_S, Budget, bound_on_load
+from tracker.sources import PushSource, Source
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A source that is on: its module, how it is asked, what it may use."""
+
+    name: str
+    source: Source
+    plan: PollPlan
+    budget: Budget
+    streams: tuple[str, ...]
+
+    @property
+    def push(self) -> bool:
+        return isinstance(self.source, PushSource)
+
+
+@dataclass(slots=True)
+class _State:
+    """What changes: where each stream stands, on the steady clock."""
+
+    streams: dict[Key, Stream] = field(default_factory=dict)
+    due_at: dict[Key, datetime] = field(default_factory=dict)
+    not_before: dict[str, datetime] = field(default_factory=dict)
+    used: dict[str, list[datetime]] = field(default_factory=dict)  # requests of each source, one entry a request
+    running: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+
+
+def who_is_due(
+    targets: Mapping[str, Target], state: _State, steady: datetime, slots: int
+) -> list[tuple[Target, Stream, int]]:
+    """(target, stream, requests it may make) of those that may be asked now, longest waiting first. Pure."""
+    waiting = sorted(
+        (key for key in state.streams if key not in state.running and state.due_at[key] <= steady),
+        key=lambda key: (state.due_at[key], key),
+    )
+    chosen: list[tuple[Target, Stream, int]] = []
+    planned: dict[str, int] = {}
+    for key in waiting:
+        target = targets[key[0]]
+        if len(chosen) >= slots and not target.push:
+            continue
+        if state.not_before.get(target.plan.scope, steady) > steady:
+            continue
+        running = sum(1 for source, _ in state.running if source == target.name)
+        left = target.budget.left(steady, state.used.get(target.name, ())) - planned.get(target.name, 0) - running
+        if left < 1:
+            continue
+        planned[target.name] = planned.get(target.name, 0) + 1
+        chosen.append((target, state.streams[key], left))
+    return chosen
+
+
+class Poller:
+    """Asks what is due and hands each outcome to ``keep``."""
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        http: Http,
+        analysis: Analysis,
+        clock: SystemClock,
+        keep: Callable[[Batch], Awaitable[None]],
+        *,
+        concurrency: int,
+        deadline_s: float,
+    ) -> None:
+        self.targets = {target.name: target for target in targets}
+        self._http, self._analysis, self._clock, self._keep = http, analysis, clock, keep
+        self._concurrency, self._deadline_s = concurrency, deadline_s
+        self._state = _State()
+        self._changes = Changes()
+        self.failure: BaseException | None = None  # what could not be kept: the process has to stop
+        self.outcomes: list[Outcome] | None = None  # collected only where somebody asked for them (`once`)
+
+    def stand(self, streams: Sequence[Stream], limits: Sequence[Limit], used: Mapping[str, Sequence[tuple[datetime, int]]]) -> None:
+        """Take up where the last run stopped: cursors, due times, limits and budgets as stored."""
+        now = self._clock.now()
+        stored = {stream.key: stream for stream in streams}
+        for target in self.targets.values():
+            longest = max(target.plan.pace.interval_s, target.plan.pace.max_backoff_s, target.plan.pace.breaker_s, MAX_NAMED_WAIT_S)
+            for name in target.streams:
+                stream = replace(stored.get((target.name, name), Stream(target.name, name)), enabled=True)
+                due = stream.next_poll_at
+                self._state.streams[stream.key] = stream
+                self._state.due_at[stream.key] = bound_on_load(due, now, longest) if due is not None else now
+            self._state.used[target.name] = [when for when, requests in used.get(target.name, ()) for _ in range(requests)]
+        for limit in limits:
+            self._state.not_before[limit.scope] = bound_on_load(limit.not_before, now, MAX_NAMED_WAIT_S)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return tuple(self._state.streams.values())
+
+    def tick(self, *, push: bool | None = None) -> list[asyncio.Task[None]]:
+        """Start a poll of every stream that is due; returns at once. ``push`` True or False looks at such streams only."""
+        slots = self._concurrency - sum(1 for source, _ in self._state.running if not self.targets[source].push)
+        started: list[asyncio.Task[None]] = []
+        for target, stream, left in who_is_due(self.targets, self._state, self._clock.steady(), max(0, slots)):
+            if push is not None and target.push is not push:
+                continue
+            task = asyncio.create_task(self._run(target, stream, left, stay=push is True), name=f"{stream.source}/{stream.name}")
+            self._state.running[stream.key] = task
+            task.add_done_callback(partial(self._over, stream.key))
+            started.append(task)
+        return started
+
+    def _over(self, key: Key, task: asyncio.Task[None]) -> None:
+        self._state.running.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None and self.failure is None:
+            self.failure = error
+
+    async def drain(self, wait_s: float) -> None:
+        """Let polls in hand finish for ``wait_s`` seconds, then give them up: their cursors have not moved."""
+        tasks = list(self._state.running.values())
+        if tasks:
+            push = [task for key, task in self._state.running.items() if self.targets[key[0]].push]
+            for task in push:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=wait_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -------------------------------------------------------------------------------------------- one stream
+
+    async def _run(self, target: Target, stream: Stream, left: int, *, stay: bool) -> None:
+        plan = replace(target.plan, access=replace(target.plan.access, max_pages=max(1, min(target.plan.access.max_pages, left))))
+        if stay and isinstance(target.source, PushSource):
+            await self._listen(target, plan, stream)
+            return
+        started_at, started = self._clock.now(), self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                outcome = await poll(target.source, stream, plan, self._http, self._analysis, self._clock)
+        except TimeoutError:
+            failed = Unavailable(f"the poll took longer than {self._deadline_s:g} s", target.name)
+            outcome = self._failed(stream, plan, failed, started_at, started)
+        except Exception as error:
+            event(log, "error", "poll failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
+            outcome = self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started)
+        await self._finish(target, outcome)
+
+    def _failed(self, stream: Stream, plan: PollPlan, failed: SourceError, started_at: datetime, started: float) -> Outcome:
+        took = round((self._clock.monotonic() - started) * 1000)
+        return conclude(stream, plan, self._analysis, Attempt(started_at, took, Tally(requests=1), self._clock.now()), None, failed)
+
+    async def _listen(self, target: Target, plan: PollPlan, stream: Stream) -> None:
+        """Stay connected: every page is an outcome of its own; the error that ends the connection is one too."""
+        source: Any = target.source
+        started_at, started = self._clock.now(), self._clock.monotonic()
+        asked = 1
+        try:
+            async with self._http.session(plan.access) as client:
+                async with aclosing(source.listen(client, stream, stream.cursor)) as pages:
+                    async for page in pages:
+                        took = round((self._clock.monotonic() - started) * 1000)
+                        attempt = Attempt(started_at, took, Tally(requests=asked, bytes=client.tally.bytes), self._clock.now())
+                        client.tally.bytes = 0
+                        outcome = await asyncio.to_thread(conclude, stream, plan, self._analysis, attempt, page, None)
+                        # due at once when the process starts again, and when the connection is lost
+                        after = outcome.batch.stream
+                        assert after is not None
+                        stream = replace(after, next_poll_at=attempt.ended_at)
+                        await self._finish(target, replace(outcome, batch=replace(outcome.batch, stream=stream), wait_s=0.0))
+                        started_at, started, asked = self._clock.now(), self._clock.monotonic(), 0
+                raise Unavailable("the stream ended", target.name)
+        except SourceError as failed:
+            await self._finish(target, self._failed(stream, plan, failed, started_at, started))
+        except Exception as error:
+            event(log, "error", "listening failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
+            await self._finish(target, self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started))
+
+    async def _finish(self, target: Target, outcome: Outcome) -> None:
+        """Durable first; only then does the stream move on. A cursor that is not kept has not moved."""
+        batch = outcome.batch
+        stream = batch.stream
+        assert stream is not None
+        try:
+            await asyncio.shield(self._keep(batch))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+        steady = self._clock.steady()
+        self._state.streams[stream.key] = stream
+        self._state.due_at[stream.key] = steady + timedelta(seconds=outcome.wait_s)
+        for limit in batch.limits:
+            self._state.not_before[limit.scope] = steady + timedelta(seconds=outcome.wait_s)
+        used = self._state.used.setdefault(target.name, [])
+        used.extend([steady] * batch.report.requests)
+        horizon = steady - timedelta(seconds=target.budget.seconds)
+        self._state.used[target.name] = [when for when in used if when > horizon]
+        self._tell(target, outcome)
+        if self.outcomes is not None:
+            self.outcomes.append(outcome)
+
+    def _tell(self, target: Target, outcome: Outcome) -> None:
+        """One line a poll at debug; one line a change, of the source as a whole, that everybody sees."""
+        report = outcome.batch.report
+        event(
+            log, "debug", "polled", source=report.source, stream=report.stream, status=report.status, fetched=report.fetched,
+            messages=len(outcome.batch.messages), skipped=report.skipped, ms=report.duration_ms, wait_s=round(outcome.wait_s, 1),
+        )  # fmt: skip
+        for gap in outcome.batch.gaps:
+            event(log, "warning", "messages were lost", source=gap.source, stream=gap.stream, from_at=gap.from_at, to_at=gap.to_at, reason=gap.reason)
+        if not self._changes.changed(target.name, report.up):
+            return
+        if outcome.error is not None:
+            again = self._clock.now() + timedelta(seconds=outcome.wait_s)
+            event(
+                log, "warning", f"{target.name} {_plainly(outcome.error)}", stream=report.stream, reason=str(outcome.error),
+                tries_again_at=again.strftime("%Y-%m-%dT%H:%M:%SZ"), in_s=round(outcome.wait_s),
+            )  # fmt: skip
+        else:
+            event(log, "info", f"{target.name} answers", stream=report.stream, messages=report.fetched)
+
+
+def _plainly(error: SourceError) -> str:
+    words = {
+        "unavailable": "can't be reached",
+        "rate_limited": "asks us to wait",
+        "denied": "refuses us",
+        "malformed": "sends something else than it should",
+    }
+    return words.get(error.status, "failed")
+
+
+async def settle(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait for all of them; an error that is not ours to handle goes up."""
+    pending = list(tasks)
+    if pending:
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*pending)

@@ -1,0 +1,82 @@
+"""The contract of a source, and how one is found by name.
+
+A source is a module with a docstring (terms of use, limits, access), a few constants and two functions:
+
+    fetch(client, stream, cursor) -> Page      small and impure: asks, walks back to known ground
+    parse(body) -> list[Item]                  pure and total: bytes of one answer -> items, or Malformed
+
+A push source has ``listen`` beside ``fetch``: it stays connected and yields a page every so often. A source
+never sees the store, the configuration, the clock or another source.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from tracker.models import Cursor, Item, Page, Stream
+
+if TYPE_CHECKING:
+    from tracker.http import Client
+
+
+class Source(Protocol):
+    """What every module in this folder offers."""
+
+    # one line for `tracker check` and the docs: what the operator must know of the terms
+    TERMS: str
+    # the operator has to write acknowledge_terms = true before the source is ever asked
+    NEEDS_ACKNOWLEDGEMENT: bool
+    # on in an empty configuration
+    DEFAULT_ON: bool
+    # scheme, host and path that requests are made below
+    BASE_URL: str
+    # seconds between two polls of one stream, unless configured
+    INTERVAL: float
+    # (requests, seconds) that one source may use at most, unless configured
+    BUDGET: tuple[int, float]
+    # credentials it can use, by name; all optional unless it says so in its docstring
+    CREDENTIALS: tuple[str, ...]
+    # keep "all" messages, or only those with "mentions" (for firehoses)
+    KEEP: str
+
+    def streams(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """The streams that it listens to when none are configured, given the watch-list."""
+
+    def stream_name(self, given: str) -> str:
+        """The canonical name of a stream as a person wrote it; ValueError, saying what was expected."""
+
+    async def fetch(self, client: Client, stream: Stream, cursor: Cursor | None) -> Page:
+        """One poll: ask, walk back to known ground, return what came and the new cursor; SourceError."""
+
+    def parse(self, body: bytes) -> list[Item]:
+        """All items of one answer, in its order; Malformed if it is not such an answer."""
+
+
+@runtime_checkable
+class PushSource(Protocol):
+    """A source that stays connected."""
+
+    def listen(self, client: Client, stream: Stream, cursor: Cursor | None) -> AsyncIterator[Page]:
+        """Connect at the cursor and yield a page every ``client.access.page_every_s`` seconds or when one is full."""
+
+
+def names() -> tuple[str, ...]:
+    """All sources, by listing this folder: a new file is a new source."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def load(name: str) -> Source:
+    """The source of that name; KeyError for an unknown one."""
+    if name not in names():
+        raise KeyError(name)
+    module: ModuleType = importlib.import_module(f"{__name__}.{name}")
+    return cast(Source, module)
+
+
+def archive_parsers(name: str) -> Any:
+    """The optional ``ARCHIVE`` table of a source: replay format -> parser of one archived line or document."""
+    return getattr(load(name), "ARCHIVE", {})

@@ -1,0 +1,327 @@
+"""Bluesky: every public post as it is written, from Jetstream, the network's JSON stream (v1, a WebSocket).
+
+Terms: open, no account; using the stream is encouraged by its operator. What its author deletes has to be deleted
+here too, so deletions and deleted accounts are taken from the stream along with the posts.
+
+One stream, ``posts``: some fifty messages a second, of which only those that mention a symbol are kept. The four
+public servers are wss://jetstream{1,2}.us-{east,west}.bsky.network; a cursor is valid on all of them. They look
+back 36 hours and silently start later when asked for more: that is recorded as a gap.
+
+A message's time is the server's own (``time_us``): the one in the post is the author's claim. ``overlap`` is five
+seconds unless configured: events are stamped as they pass, so nothing can become visible late, and each
+reconnect gets again what the overlap holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median_low
+from typing import TYPE_CHECKING, Any, Final
+
+from tracker.errors import Malformed, Unavailable
+from tracker.models import Cursor, Deletion, Flaw, Gap, Item, Message, Page, Stream
+from tracker.wire import SAMPLE_BYTES, clean, decode_text, looks_like_html, text_id
+
+if TYPE_CHECKING:
+    from tracker.http import Client, Socket
+
+TERMS = "open, no account; deletions must be honoured, and are"
+NEEDS_ACKNOWLEDGEMENT = False
+DEFAULT_ON = True
+BASE_URL = "wss://jetstream2.us-east.bsky.network"
+INTERVAL = 5.0
+BUDGET = (60, 60.0)
+CREDENTIALS: tuple[str, ...] = ()
+KEEP = "mentions"
+OVERLAP = 5.0  # seconds; the default of this source in place of the general one
+
+_SOURCE: Final = "bluesky"
+_POSTS: Final = "app.bsky.feed.post"
+_PAGE_EVENTS: Final = 2_000
+_READ_AHEAD: Final = 10_000  # events held while a page is being stored: a server drops those who read slowly
+_MAX_EVENT: Final = 65_536  # characters; a post has 3,000 at most, and thousands of events are held at a time
+_IDLE_S: Final = 0.5  # a drain is over when nothing came for so long after something did
+_CLAMP_US: Final = 5_000_000  # servers stamp the same event a little differently
+_JUMP_US: Final = 86_400_000_000  # a stamp a day ahead of its page's middle is not believed
+_EARLIEST_US: Final = 1_000_000_000_000_000  # below this Jetstream takes a cursor for a sequence number
+_LATEST_US: Final = 10_000_000_000_000_000  # the year 2286
+_GONE: Final = ("deleted", "takendown")  # suspended and deactivated accounts may come back as they were
+_CLAMPED: Final = "the server no longer offers what lies before"
+
+_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
+_RKEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
+_LANG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+_CASHTAG = re.compile(r"\$([A-Z][A-Z0-9]{0,4})")
+
+
+def streams(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """All posts of the network: symbols can't be asked for."""
+    return ("posts",)
+
+
+def stream_name(given: str) -> str:
+    """``posts``; ValueError for anything else."""
+    if given.strip().lower() != "posts":
+        raise ValueError('expected "posts", the only stream of this source')
+    return "posts"
+
+
+# ------------------------------------------------------------------------------------------------------- listening
+
+
+async def listen(client: Client, stream: Stream, cursor: Cursor | None) -> AsyncGenerator[Page, None]:
+    """Connect once, at the cursor, and yield a page every ``page_every_s`` seconds or when one is full.
+
+    Ends with Unavailable when the connection is gone or no post came for ``watchdog_s`` seconds: connect again.
+    Close the iterator (``contextlib.aclosing``) when leaving it early.
+    """
+    async with aclosing(_pages(client, cursor, idle_s=None)) as pages:
+        async for page in pages:
+            yield page
+
+
+async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
+    """Connect at the cursor and drain: one page of what comes in ``page_every_s`` seconds or until it runs dry."""
+    async with aclosing(_pages(client, cursor, idle_s=_IDLE_S)) as pages:
+        return await anext(pages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One frame, read: its items (none for what is of no interest) and its time."""
+
+    items: tuple[Item, ...]
+    time_us: int | None = None  # None: unreadable
+    post: bool = False  # from the collection that was asked for
+
+
+async def _pages(client: Client, cursor: Cursor | None, *, idle_s: float | None) -> AsyncGenerator[Page, None]:
+    path = "" if client.access.base_url.rstrip("/").endswith("/subscribe") else "/subscribe"
+    track = _Track(_known(cursor))
+    params = [("wantedCollections", _POSTS)]
+    if track.known is not None:
+        params.append(("cursor", str(max(_EARLIEST_US, track.known - round(client.access.overlap_s * 1e6)))))
+    events: asyncio.Queue[_Event | Exception] = asyncio.Queue(_READ_AHEAD)
+    async with client.connect(path, params=params) as socket:
+        reading = asyncio.create_task(_read_ahead(socket, events, client.access.watchdog_s))
+        try:
+            while True:
+                batch, failure = await _collect(events, client.access.page_every_s, idle_s)
+                if batch or failure is None:
+                    yield track.page(batch)
+                if failure is not None:
+                    raise failure
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+
+
+async def _read_ahead(socket: Socket, events: asyncio.Queue[_Event | Exception], watchdog_s: float) -> None:
+    """Reads for as long as the connection holds; the error that ends it comes last.
+
+    The watchdog waits for posts, not for frames: news of accounts always arrive, and a stream has been seen to
+    carry those for ten hours and nothing else.
+    """
+    loop = asyncio.get_running_loop()
+    bites_at = loop.time() + watchdog_s
+    try:
+        while True:
+            frame = await socket.receive(max(0.0, bites_at - loop.time()))
+            if frame is not None:
+                event = _from_frame(frame)
+                await events.put(event)
+                if event.post:
+                    bites_at = loop.time() + watchdog_s
+            if loop.time() >= bites_at:
+                raise Unavailable(f"silent: no post for {watchdog_s:g} s", _SOURCE)
+    except Exception as error:  # whatever it is, it is raised where the pages are taken
+        await events.put(error)
+
+
+async def _collect(
+    events: asyncio.Queue[_Event | Exception], page_every_s: float, idle_s: float | None
+) -> tuple[list[_Event], Exception | None]:
+    """The events of one page, and the error where the connection has ended behind them."""
+    loop = asyncio.get_running_loop()
+    closes_at = loop.time() + page_every_s
+    batch: list[_Event] = []
+    while len(batch) < _PAGE_EVENTS:
+        left = closes_at - loop.time()
+        try:
+            if events.empty():
+                async with asyncio.timeout(left if idle_s is None or not batch else min(left, idle_s)):
+                    found = await events.get()
+            else:
+                found = events.get_nowait()
+        except TimeoutError:
+            break
+        if isinstance(found, Exception):
+            return batch, found
+        batch.append(found)
+    return batch, None
+
+
+class _Track:
+    """What one connection has shown so far: decides on the cursor, the coverage and whether something was lost."""
+
+    def __init__(self, known: int | None) -> None:
+        self.known = known  # newest time of the stored cursor: everything up to it is in the store
+        self._newest = known  # never goes back
+        self._heard = False
+
+    def page(self, batch: list[_Event]) -> Page:
+        times = _believed([event.time_us for event in batch if event.time_us is not None])
+        gap = None
+        # until the first event nobody can tell whether the server went back as far as it was asked to
+        covers = self._newest if self._heard else None
+        if times and not self._heard:
+            # The replay is inclusive: the event at the cursor comes again, or the server has dropped it.
+            if self.known is not None and min(times) > self.known + _CLAMP_US:
+                gap = Gap(_at(self.known), _at(times[0]), _CLAMPED)
+            covers = times[0] if self.known is None or gap else self.known
+        if times:
+            self._heard = True
+            self._newest = max(times) if self._newest is None else max(self._newest, *times)
+        return Page(
+            items=tuple(item for event in batch for item in event.items),
+            cursor={"time_us": self._newest} if self._newest is not None else None,
+            covers_from=_at(covers) if covers is not None else None,
+            gap=gap,
+            more=len(batch) >= _PAGE_EVENTS,
+        )
+
+
+def _believed(times: list[int]) -> list[int]:
+    """The times without those far ahead of the rest: one wrong stamp must not carry the cursor into the future."""
+    if not times:
+        return []
+    middle = median_low(times)
+    return [time_us for time_us in times if time_us <= middle + _JUMP_US]
+
+
+def _known(cursor: Cursor | None) -> int | None:
+    return _stamp((cursor or {}).get("time_us"))
+
+
+def _stamp(value: object) -> int | None:
+    """Microseconds since 1970 that can be a time of this stream."""
+    usable = isinstance(value, int) and not isinstance(value, bool) and _EARLIEST_US <= value < _LATEST_US
+    return value if usable and isinstance(value, int) else None
+
+
+def _at(time_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+
+
+# --------------------------------------------------------------------------------------------------------- parsing
+
+
+def parse(body: bytes) -> list[Item]:
+    """Items of a recording, one event per line; Malformed when it is none or its last line was cut."""
+    if looks_like_html(body):
+        raise Malformed("HTML where events were expected", _SOURCE, body=body[:SAMPLE_BYTES])
+    lines = [line for line in body.splitlines() if line.strip()]
+    if not lines:
+        raise Malformed("empty body where events were expected", _SOURCE)
+    if _load(lines[-1]) is None:
+        raise Malformed("the last event is cut", _SOURCE, body=lines[-1][:SAMPLE_BYTES])
+    events = [_from_frame(line, f"line {index + 1}") for index, line in enumerate(lines)]
+    if all(event.time_us is None for event in events):
+        raise Malformed("no line is an event", _SOURCE, body=body[:SAMPLE_BYTES])
+    return [item for event in events for item in event.items]
+
+
+def _load(frame: str | bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(frame if isinstance(frame, str) else decode_text(frame))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _from_frame(frame: str | bytes, place: str = "") -> _Event:
+    """One event; kinds and collections that we don't read have no items, but their time counts."""
+    if len(frame) > _MAX_EVENT:
+        return _Event((Flaw(f"an event of more than {_MAX_EVENT} characters", place),))
+    event = _load(frame)
+    if event is None:
+        return _Event((Flaw("not a JSON object", place),))
+    kind = event.get("kind")
+    if not isinstance(kind, str):
+        return _Event((Flaw("an event without a kind", place),))
+    time_us = _stamp(event.get("time_us"))
+    did = event.get("did")
+    if time_us is None or not isinstance(did, str) or not _DID.fullmatch(did):
+        return _Event((Flaw("an event without a usable time or author", place),), time_us)
+    part = event.get(kind)
+    if kind == "commit" and isinstance(part, dict):
+        post = part.get("collection") == _POSTS
+        item = _from_commit(did, time_us, part, place) if post else None
+        return _Event((item,) if item is not None else (), time_us, post)
+    if kind == "account" and isinstance(part, dict):
+        gone = part.get("active") is False and part.get("status") in _GONE
+        return _Event((Deletion(_SOURCE, author=did, deleted_at=_at(time_us)),) if gone else (), time_us)
+    broken = kind in ("commit", "account")
+    return _Event((Flaw(f"a broken {kind} of {did}", place),) if broken else (), time_us)
+
+
+def _from_commit(did: str, time_us: int, commit: dict[str, Any], place: str) -> Item | None:
+    rkey, rev, operation = commit.get("rkey"), commit.get("rev"), commit.get("operation")
+    if not isinstance(rkey, str) or not _RKEY.fullmatch(rkey):
+        return Flaw(f"a post of {did} without a usable key", place)
+    uri = f"at://{did}/{_POSTS}/{rkey}"
+    revision = text_id(rev)  # a clock reading in base 32: sorts by age
+    if operation == "delete":
+        return Deletion(_SOURCE, id=uri, revision=revision, deleted_at=_at(time_us))
+    if operation not in ("create", "update"):
+        return None
+    record = commit.get("record")
+    text = clean(record.get("text")) if isinstance(record, dict) else None
+    if not isinstance(record, dict) or text is None:
+        return Flaw(f"no text in {uri}", place)
+    return Message(
+        source=_SOURCE,
+        id=uri,
+        created_at=_at(time_us),
+        text=text,
+        author=did,
+        lang=_lang(record.get("langs")),
+        url=f"https://bsky.app/profile/{did}/post/{rkey}",
+        reply_to=_parent(record.get("reply")),
+        symbols=_symbols(record.get("facets")),
+        revision=revision,
+    )
+
+
+def _lang(langs: object) -> str | None:
+    first = langs[0] if isinstance(langs, list) and langs else None
+    return first if isinstance(first, str) and _LANG.fullmatch(first) else None
+
+
+def _parent(reply: object) -> str | None:
+    parent = reply.get("parent") if isinstance(reply, dict) else None
+    uri = clean(parent.get("uri")) if isinstance(parent, dict) else None
+    return uri if uri and uri.startswith("at://") else None
+
+
+def _symbols(facets: object) -> tuple[str, ...]:
+    """Cashtags that the author's client marked as such: tags that begin with ``$``, in their order, once each."""
+    features = [
+        feature
+        for facet in (facets if isinstance(facets, list) else [])
+        if isinstance(facet, dict) and isinstance(facet.get("features"), list)
+        for feature in facet["features"]
+    ]
+    tags = [feature.get("tag") for feature in features if isinstance(feature, dict)]
+    found = [match[1] for tag in tags if isinstance(tag, str) and (match := _CASHTAG.fullmatch(tag))]
+    return tuple(dict.fromkeys(found))
+
+
+ARCHIVE: dict[str, Callable[[bytes], list[Item]]] = {"jetstream": parse, "bluesky": parse}

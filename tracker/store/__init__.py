@@ -1,0 +1,193 @@
+"""The database, and the only place that imports duckdb.
+
+``Store`` is what the rest of the program sees: it keeps batches durably, commits them when the file is free, rolls up
+and reads. The file is never held open between two calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tracker.errors import StoreFatal
+from tracker.models import Batch, Limit, Stream
+from tracker.store import derive, migrate, state, upkeep
+from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
+from tracker.store.journal import Journal
+from tracker.store.sqlfiles import folder
+from tracker.store.write import Applied, apply
+
+__all__ = ["Applied", "Connection", "Opening", "Standing", "Store", "aware_utc", "naive_utc"]
+
+_AT_ONCE = 2000  # messages in one transaction: big enough to be fast, small enough to let readers in between
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the tracker stands when it starts: what the file and the journal beside it say."""
+
+    streams: tuple[Stream, ...]
+    limits: tuple[Limit, ...]
+    used: Mapping[str, Sequence[tuple[datetime, int]]]  # source -> (when, requests) of its recent polls
+
+
+class Store:
+    """One DuckDB file with its journal. All calls are blocking; the daemon makes them in one thread of their own."""
+
+    def __init__(self, opening: Opening, spill_limit: int = 256_000_000) -> None:
+        self.opening = opening
+        self.journal = Journal(opening.path.with_suffix(".journal"), spill_limit)
+
+    # ------------------------------------------------------------------------------------------------ opening
+
+    @contextmanager
+    def reading(self, wait_s: float = 5.0) -> Iterator[Connection]:
+        """A read-only connection for one question; StoreLocked when a writer does not let go in time."""
+        with opened(self.opening, read_only=True, wait_s=wait_s) as connection:
+            migrate.refuse_newer(connection)
+            yield connection
+
+    @contextmanager
+    def writing(self, wait_s: float = 10.0) -> Iterator[Connection]:
+        with opened(self.opening, wait_s=wait_s) as connection:
+            yield connection
+
+    @property
+    def exists(self) -> bool:
+        return self.opening.path.exists()
+
+    def prepare(
+        self,
+        now: datetime,
+        meter: Mapping[str, float | int | str],
+        settings: Sequence[tuple[str, str]],
+        watchlist: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
+        symbols: Sequence[tuple[str, str | None, str, str]],
+        wait_s: float = 10.0,
+    ) -> None:
+        """Create or migrate the file, define the metrics, and write down what is in force. Touches nothing that is as it should be."""
+        try:
+            self.opening.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreFatal("the data folder can't be made", str(self.opening.path.parent), error) from error
+        mark = definitions_mark()
+        with self.writing(wait_s) as connection:
+            changed = migrate.migrate(connection, now)
+            row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
+            if changed or row is None or row[0] != mark:
+                migrate.define_metrics(connection)
+            migrate.set_meter(connection, meter)
+            state.save_configuration(connection, now, [*settings, ("queries.mark", mark)], watchlist, groups, symbols)
+            if changed:
+                connection.execute("CHECKPOINT")
+
+    def standing(self, since: datetime, wait_s: float = 10.0) -> Standing:
+        """Streams, limits and budgets as stored, with what the journal knows on top; loads the journal."""
+        with self.reading(wait_s) as connection:
+            applied = state.applied_sequence(connection)
+            streams = {stream.key: stream for stream in state.load_streams(connection)}
+            limits = {limit.scope: limit for limit in state.load_limits(connection)}
+            used = state.requests_since(connection, since)
+        self.journal.load(applied)
+        for _, batch in self.journal.waiting:
+            if batch.stream is not None:
+                streams[batch.stream.key] = batch.stream
+            limits.update({limit.scope: limit for limit in batch.limits})
+            used.setdefault(batch.report.source, []).append((batch.report.started_at, batch.report.requests))
+        return Standing(tuple(streams.values()), tuple(limits.values()), used)
+
+    # ------------------------------------------------------------------------------------------------ writing
+
+    def keep(self, batch: Batch) -> None:
+        """Make a batch durable in the journal; it counts as stored only when it is committed."""
+        self.journal.append(batch)
+
+    @property
+    def waiting(self) -> int:
+        """Batches that are durable and not yet in the tables."""
+        return len(self.journal.waiting)
+
+    @property
+    def full(self) -> bool:
+        return self.journal.full
+
+    def flush(self, wait_s: float = 1.0, until: datetime | None = None, connection: Connection | None = None) -> Applied:
+        """Commit what waits, oldest first (only what was fetched at or before ``until``); StoreLocked when somebody holds the file."""
+        due = [(number, batch) for number, batch in self.journal.waiting if until is None or batch.fetched_at <= until]
+        if not due:
+            return Applied(0, 0)
+        if connection is None:
+            with self.writing(wait_s) as own:
+                return self._flush(own, due)
+        return self._flush(connection, due)
+
+    def _flush(self, connection: Connection, due: list[tuple[int, Batch]]) -> Applied:
+        added = updated = 0
+        start = 0
+        while start < len(due):
+            end, size = start, 0
+            while end < len(due) and (end == start or size + len(due[end][1].messages) <= _AT_ONCE):
+                size += len(due[end][1].messages)
+                end += 1
+            part = due[start:end]
+            with transaction(connection):
+                done = apply(connection, [batch for _, batch in part], part[-1][0])
+            self.journal.applied(part[-1][0])
+            added, updated, start = added + done.added, updated + done.updated, end
+        return Applied(added, updated)
+
+    def load(self, batches: Sequence[Batch], connection: Connection) -> Applied:
+        """Commit batches directly, without the journal: for archives, which can be read again."""
+        with transaction(connection):
+            return apply(connection, batches)
+
+    def save_streams(self, streams: Sequence[Stream], wait_s: float = 10.0) -> None:
+        with self.writing(wait_s) as connection, transaction(connection):
+            state.save_streams(connection, streams)
+
+    # ------------------------------------------------------------------------------------------------ deriving
+
+    def rollup(self, wait_s: float = 5.0) -> int:
+        """Facts into buckets, for what was touched; the number of symbol-days."""
+        with self.writing(wait_s) as connection:
+            if derive.derived_lost(connection):
+                derive.touch_everything(connection)
+            return derive.rollup(connection)
+
+    def rebuild(self, wait_s: float = 30.0) -> int:
+        """Throw away everything that is derived, readings excepted, and make it again from the facts."""
+        with self.writing(wait_s) as connection:
+            derive.touch_everything(connection)
+            return derive.rollup(connection)
+
+    def take_readings(self, at: datetime, now: datetime, wait_s: float = 5.0) -> int:
+        """The readings of one moment, from what was fetched until then; what came later waits in the journal meanwhile."""
+        with self.writing(wait_s) as connection:
+            self.flush(until=at, connection=connection)
+            derive.rollup(connection)
+            return derive.take_readings(connection, [at], now)
+
+    # ------------------------------------------------------------------------------------------------ keeping house
+
+    def publish(self, target: Path) -> None:
+        """A whole copy of the file for those who stay connected, made aside and put in place by a rename."""
+        upkeep.publish(self.opening, target)
+
+    def prune(self, *, text_before: datetime, mentions_before: datetime, polls_before: datetime, wait_s: float = 5.0) -> upkeep.Pruned:
+        """Retention: texts, then mentions and tones, then attempts that are past their time."""
+        with self.writing(wait_s) as connection:
+            return upkeep.prune(connection, text_before, mentions_before, polls_before)
+
+
+def definitions_mark() -> str:
+    """A hash of all files that define objects for people: they are defined anew only when one has changed."""
+    digest = hashlib.blake2b(digest_size=12)
+    for path in [folder() / "macros.sql", *sorted((folder() / "metrics").glob("*.sql"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+

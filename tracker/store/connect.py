@@ -1,0 +1,126 @@
+"""Opening the database: who may, with which settings, and what it means when it fails.
+
+The file is opened for the moment and closed again, because while one process has it open for writing no other can
+open it, not even to read (docs/design.md, *The lock*). Inside this process one lock keeps openings apart: DuckDB
+shares an instance among all connections of a process, and closing any other descriptor of the file would drop the
+process's lock on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tracker.errors import StoreError, StoreFatal, StoreLocked
+
+FORMAT = "v1.0.0"  # the oldest storage format: every client of the last years opens it, at no measured price
+_HOLDER = re.compile(r"PID (\d+)")
+_RETRY_S = 0.02  # first pause between two attempts on a locked file; doubles up to ten times that
+_inside = threading.RLock()
+
+Connection = duckdb.DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where the file is and what a connection may use."""
+
+    path: Path
+    memory_limit: str = "512MB"
+    threads: int = 2
+
+
+def naive_utc(moment: datetime | None) -> datetime | None:
+    """The one converter at the border: aware times become naive UTC, as TIMESTAMP columns hold them."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware_utc(moment: datetime | None) -> datetime | None:
+    """The way back: what a TIMESTAMP column holds is UTC."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def translate(error: Exception, path: Path) -> StoreError:
+    """Any error of the library or the file system as one of ours."""
+    text = str(error)
+    if isinstance(error, duckdb.FatalException) or "database has been invalidated" in text:
+        return StoreFatal("the database stopped after a failure underneath it; restart once that is mended", str(path), text)
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        holder = _HOLDER.search(text)
+        return StoreLocked(str(path), int(holder.group(1)) if holder else None)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "not enough space" in text.lower():
+        return StoreFatal("the disk is full", str(path), text)
+    if isinstance(error, duckdb.SerializationException) or "newer version" in text or "version number" in text:
+        return StoreError("the file was written by a DuckDB that this one can't read", str(path), text)
+    return StoreError("the database can't be used", str(path), text)
+
+
+def _connect(opening: Opening, read_only: bool) -> Connection:
+    config: dict[str, Any] = {
+        "memory_limit": opening.memory_limit,
+        "threads": opening.threads,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+    }
+    if not read_only:
+        config["storage_compatibility_version"] = FORMAT
+    connection = duckdb.connect(str(opening.path), read_only=read_only, config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = true")
+    return connection
+
+
+@contextmanager
+def opened(opening: Opening, *, read_only: bool = False, wait_s: float = 0.0) -> Iterator[Connection]:
+    """A connection for the moment. Waits up to ``wait_s`` seconds for another process to let go; StoreLocked after that."""
+    with _inside:
+        connection = _wait_for(opening, read_only, wait_s)
+        try:
+            yield connection
+        except (duckdb.Error, OSError) as error:
+            raise translate(error, opening.path) from error
+        finally:
+            try:
+                connection.close()
+            except duckdb.Error as error:  # a checkpoint on closing met a full disk: what was committed is in the WAL
+                raise translate(error, opening.path) from error
+
+
+def _wait_for(opening: Opening, read_only: bool, wait_s: float) -> Connection:
+    give_up_at = time.monotonic() + wait_s
+    pause = _RETRY_S
+    while True:
+        try:
+            return _connect(opening, read_only)
+        except (duckdb.Error, OSError) as error:
+            ours = translate(error, opening.path)
+            if not isinstance(ours, StoreLocked) or time.monotonic() >= give_up_at:
+                raise ours from error
+        time.sleep(min(pause, max(0.0, give_up_at - time.monotonic())))
+        pause = min(pause * 1.5, _RETRY_S * 10)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[Connection]:
+    """All or nothing."""
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield connection
+    except BaseException:
+        try:
+            connection.execute("ROLLBACK")
+        except duckdb.Error:  # the instance is dead: there is nothing left to roll back
+            pass
+        raise
+    connection.execute("COMMIT")

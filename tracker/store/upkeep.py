@@ -1,0 +1,107 @@
+"""Keeping house: retention, read copies, exports, and the proof that the file is what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from tracker.errors import StoreError
+from tracker.store.connect import FORMAT, Connection, Opening, naive_utc, opened, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows lost their text, and how many went."""
+
+    texts: int
+    mentions: int
+    tones: int
+    polls: int
+
+
+def _count(connection: Connection, statement: str, *arguments: datetime | None) -> int:
+    row = connection.execute(statement, list(arguments)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def prune(connection: Connection, text_before: datetime, mentions_before: datetime, polls_before: datetime) -> Pruned:
+    """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people."""
+    with transaction(connection):
+        texts = _count(connection, "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ?", naive_utc(text_before))
+        mentions = _count(connection, "DELETE FROM mentions WHERE created_at < ?", naive_utc(mentions_before))
+        tones = _count(
+            connection,
+            "DELETE FROM tones USING messages AS m WHERE m.source = tones.source AND m.id = tones.message_id AND m.created_at < ?",
+            naive_utc(mentions_before),
+        )
+        polls = _count(connection, "DELETE FROM polls WHERE started_at < ?", naive_utc(polls_before))
+        # a stream replays a few days at most: older tombstones can't meet their message again
+        connection.execute("DELETE FROM tombstones WHERE deleted_at < ?", [naive_utc(text_before)])
+    connection.execute("CHECKPOINT")
+    return Pruned(texts, mentions, tones, polls)
+
+
+def publish(opening: Opening, target: Path) -> None:
+    """``COPY FROM DATABASE`` into a file beside the target, then a rename: a reader sees the old copy or the new one."""
+    aside = target.with_name(target.name + ".new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError("the read copy can't be made", str(target), error) from error
+    with opened(opening, read_only=True, wait_s=10.0) as connection:
+        row = connection.execute("SELECT current_database()").fetchone()
+        name = str(row[0]) if row else ""
+        place = str(aside).replace("'", "''")
+        connection.execute(f"ATTACH '{place}' AS published (STORAGE_VERSION '{FORMAT}')")
+        connection.execute(f'COPY FROM DATABASE "{name}" TO published')
+        connection.execute("DETACH published")
+    aside.replace(target)
+
+
+TABLES = ("messages", "mentions", "tones", "buckets", "readings", "spikes", "polls", "gaps", "symbols", "streams")
+_EXPORT_MESSAGES = """
+    SELECT m.source, m.id, m.stream, m.created_at, m.fetched_at, m.author, m.text, m.deleted_at IS NOT NULL AS deleted, m.deleted_at,
+           coalesce(said.symbols, []) AS symbols, m.lang, m.url, m.label, m.reply_to, m.reshare_of, m.likes, m.reshares, m.replies, m.revision,
+           tones.tone, tones.p_bullish, tones.scorer
+    FROM messages AS m
+    LEFT JOIN (SELECT source, message_id, list(symbol ORDER BY symbol) AS symbols FROM mentions GROUP BY ALL) AS said
+           ON said.source = m.source AND said.message_id = m.id
+    LEFT JOIN (SELECT source, message_id, last(tone) AS tone, last(p_bullish) AS p_bullish, last(scorer) AS scorer FROM tones GROUP BY ALL) AS tones
+           ON tones.source = m.source AND tones.message_id = m.id
+    ORDER BY m.created_at, m.source, m.id"""
+
+
+def export_query(table: str) -> str:
+    """What ``tracker export TABLE`` writes: the table, and for messages their symbols and tone with them."""
+    return _EXPORT_MESSAGES if table == "messages" else f"SELECT * FROM {table}"
+
+
+def doubles(connection: Connection) -> list[tuple[str, int]]:
+    """Tables whose key is held by the writer alone, with the number of rows that break it: all zero in a sound file."""
+    keys = {
+        "messages": "source, id",
+        "mentions": "source, message_id, symbol",
+        "tones": "source, message_id, scorer",
+        "buckets": "symbol, source, bucket_width, bucket_start",
+        "readings": 'symbol, window_name, "at"',
+        "spikes": "symbol, bucket_width, bucket_start",
+    }
+    return [
+        (table, _count(connection, f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1)"))
+        for table, key in keys.items()
+    ]
+
+
+def lock_down(connection: Connection) -> None:
+    """Before a person's SQL runs: no files, no extensions, no settings."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def describe(error: duckdb.Error) -> str:
+    """The first line of an error of the database, for a person."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

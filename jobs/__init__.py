@@ -61,6 +61,7 @@ def build(scheduler: AsyncIOScheduler, app: App) -> None:
             _guarded(job, app), IntervalTrigger(seconds=max(0.05, job.every_s(app)), timezone=UTC), id=job.name,
             next_run_time=datetime.now(UTC) + timedelta(seconds=0 if job.every_s(app) <= 60 else 30),
         )  # fmt: skip
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each skipped run; the listener tells the same
     scheduler.add_listener(_listen, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
 

@@ -329,3 +329,21 @@ def test_quality_on_labelled_messages_has_a_floor() -> None:
 
 def _fold(symbol: str) -> str:
     return UNIVERSE.canonical(symbol).removesuffix(".X")
+
+
+def test_a_cashtag_that_x_passed_over_is_a_bare_symbol() -> None:
+    found = make_finder().find("old news, see '#$BABA' and $ZZQX", (), "x")
+    assert {(mention.symbol, mention.match) for mention in found} == {("BABA", "symbol"), ("ZZQX", "symbol")}
+    assert [mention.symbol for mention in make_finder().counted(found)] == ["BABA"]
+
+
+def test_what_the_platform_names_is_of_the_platform_also_where_only_the_name_is_written() -> None:
+    finder = make_finder()
+    (found,) = finder.counted(finder.find("Alibaba opens above its price $BA…", ("BABA",), "x"))
+    assert (found.symbol, found.match, found.surface) == ("BABA", "platform", "Alibaba")
+
+
+def test_a_symbol_that_stocktwits_does_not_know_is_not_counted_beside_one_that_it_knows() -> None:
+    finder = make_finder()
+    found = finder.find("$APPL is up, $NVDA too", ("NVDA",), "stocktwits")
+    assert [mention.symbol for mention in finder.counted(found)] == ["NVDA"]

@@ -234,8 +234,8 @@ def replay(config: Config, paths: tuple[str, ...], form: str, readings: str, no_
         with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[messages]:,} messages"), TimeElapsedColumn(), console=talk, transient=True) as bar:
             task = bar.add_task("reading", total=None, messages=0)
             report = play(
-                [path if path == "-" else Path(path) for path in paths], form, config=config, store=store,
-                readings=None if no_clock else readings, clock=not no_clock, keep=keep,
+                ["-" if path == "-" else Path(path) for path in paths], form, config=config, store=store,
+                readings=None if no_clock else ("daily" if readings == "daily" else "hourly"), clock=not no_clock, keep=keep,
                 progress=lambda p: bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, messages=p.messages),
             )  # fmt: skip
     finally:

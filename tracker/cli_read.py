@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -41,8 +41,8 @@ def query(config: Config, name: str | None, parameters: tuple[str, ...], form: s
     """List the reports, or run one with its parameters."""
     form = "json" if as_json else form
     if name is None:
-        rows = [[r.name, r.question, " ".join(p.name for p in r.parameters)] for r in metrics.reports()]
-        emit(["report", "question", "parameters"], rows, form, output)
+        known = [[r.name, r.question, " ".join(p.name for p in r.parameters)] for r in metrics.reports()]
+        emit(["report", "question", "parameters"], known, form, output)
         return
     report = metrics.load_report(name)
     given = {}
@@ -87,7 +87,8 @@ def brief(config: Config, symbols: tuple[str, ...], at: datetime | None, form: s
     form = "json" if as_json else form
     with _existing(config).reading(_WAIT_S) as connection:
         facts = [newsroom.read_facts(connection, symbol.upper().lstrip("$"), at) for symbol in symbols]
-    written = [newsroom.write(fact, form, config.tracker.timezone) for fact in facts]
+    style = cast(newsroom.Style, form)
+    written = [newsroom.write(fact, style, config.tracker.timezone) for fact in facts]
     if form == "json":
         found = [json.loads(text) for text in written]
         click.echo(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False, indent=1))

@@ -11,7 +11,7 @@ wall clock but the one that it is handed. ``digest`` is pure; ``poll`` is the th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -180,15 +180,20 @@ class Outcome:
     bodies: tuple[bytes, ...] = ()
 
 
-async def poll(source: Source, stream: Stream, plan: PollPlan, http: Http, analysis: Analysis, clock: Clock) -> Outcome:
-    """Ask one stream once. A SourceError becomes a row in ``polls`` and a longer wait; anything else is a bug and goes up."""
+async def poll(
+    source: Source, stream: Stream, plan: PollPlan, http: Http, analysis: Analysis, clock: Clock, tally: Tally | None = None
+) -> Outcome:
+    """Ask one stream once. A SourceError becomes a row in ``polls`` and a longer wait; anything else is a bug and goes up.
+
+    ``tally``: where to count what is used, for a caller who has to know it when this is given up half-way.
+    """
     started_at, started = clock.now(), clock.monotonic()
     page: Page | None = None
     failed: SourceError | None = None
-    tally = Tally()
+    tally = Tally() if tally is None else tally
     try:
         async with http.session(plan.access) as client:
-            tally = client.tally
+            client.tally = tally
             page = await source.fetch(client, stream, stream.cursor)
     except SourceError as error:
         failed = error
@@ -258,6 +263,3 @@ def limits_of(plan: PollPlan, failed: SourceError | None, wish: float | None, wa
         return ()
     reason = "the server's rate limit is used up" if failed is None else failed.message
     return (Limit(plan.scope, now + timedelta(seconds=wait_s), reason),)
-
-
-Listener = Callable[[Outcome], None]

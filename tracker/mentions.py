@@ -75,6 +75,11 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _CANDIDATE: Final = re.compile(r"[$]|[A-Z][A-Z]|:\s{0,2}[A-Z0-9]|\.HK")
 
 
+# platforms that resolve cashtags themselves, and what one that they passed over is worth: X misses tags that are glued
+# to punctuation, StockTwits knows its own symbols and their aliases
+_OWN_CASHTAGS: Final = {"x": BARE_SYMBOL, "stocktwits": SHOUTED_SYMBOL}
+
+
 class _Tag(NamedTuple):
     symbol: str  # canonical
     length: int  # of what was read, without the $
@@ -121,6 +126,8 @@ class Finder:
             self._find_hong_kong(plain, best)
         self._find_bare(plain, best)
         self._names.find(plain, best)
+        if source in _OWN_CASHTAGS and (platform or source == "x"):
+            self._doubt_cashtags(plain, platform, best, _OWN_CASHTAGS[source])
         for symbol in platform:
             self._believe_platform(symbol, plain, best)
         for symbol in self._blocked.intersection(best):
@@ -229,6 +236,15 @@ class Finder:
                 capitals += len(word)
         return words > 3 and capitals > 0.6 * letters
 
+    def _doubt_cashtags(self, text: str, platform: Sequence[str], best: dict[str, Mention], confidence: float) -> None:
+        """Where a platform resolves cashtags itself, one that it passed over is no cashtag: glued, misspelled or unknown."""
+        resolved = {self._universe.resolve(symbol) for symbol in platform}
+        for symbol, seen in best.items():
+            if seen.match == "cashtag" and symbol not in resolved:
+                cut = seen.start is not None and text.startswith("…", seen.start + len(seen.surface or ""))
+                sure = confidence if symbol in self._universe and not cut else SHOUTED_SYMBOL
+                best[symbol] = Mention(symbol, "symbol", seen.surface, seen.start, sure, "not taken for a cashtag by the platform")
+
     def _believe_platform(self, symbol: str, text: str, best: dict[str, Mention]) -> None:
         resolved = self._universe.resolve(symbol)
         if not resolved:
@@ -241,6 +257,8 @@ class Finder:
         if start is not None:
             reason = "named by the platform, and written"
             _offer(best, resolved, "platform", surface, start, WRITTEN_BY_PLATFORM, reason)
+        elif seen is not None:  # the issuer's name stands there, the symbol was cut off or added
+            best[resolved] = Mention(resolved, "platform", seen.surface, seen.start, seen.confidence, "named by the platform, and by name")
         else:
             reason = "named by the platform, not written"
             _offer(best, resolved, "platform", None, None, ONLY_BY_PLATFORM, reason)

@@ -53,31 +53,47 @@ class _State:
     not_before: dict[str, datetime] = field(default_factory=dict)
     used: dict[str, list[datetime]] = field(default_factory=dict)  # requests of each source, one entry a request
     running: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+    allowed: dict[Key, int] = field(default_factory=dict)  # requests that each of those that run may make
 
 
 def who_is_due(
-    targets: Mapping[str, Target], state: _State, steady: datetime, slots: int
+    targets: Mapping[str, Target], state: _State, steady: datetime, slots: int, push: bool | None = None
 ) -> list[tuple[Target, Stream, int]]:
-    """(target, stream, requests it may make) of those that may be asked now, longest waiting first. Pure."""
+    """(target, stream, requests it may make) of those that may be asked now, longest waiting first. Pure.
+
+    Streams of one source share what is left of its budget: together they may never make more requests than that.
+    ``slots`` counts those that are asked and answer; a stream that stays connected takes none.
+    """
     waiting = sorted(
         (key for key in state.streams if key not in state.running and state.due_at[key] <= steady),
         key=lambda key: (state.due_at[key], key),
     )
-    chosen: list[tuple[Target, Stream, int]] = []
+    chosen: list[tuple[Target, Stream]] = []
+    left: dict[str, int] = {}
     planned: dict[str, int] = {}
     for key in waiting:
         target = targets[key[0]]
-        if len(chosen) >= slots and not target.push:
+        name = target.name
+        if push is not None and target.push is not push:
+            continue
+        if slots < 1 and not target.push:
             continue
         if state.not_before.get(target.plan.scope, steady) > steady:
             continue
-        running = sum(1 for source, _ in state.running if source == target.name)
-        left = target.budget.left(steady, state.used.get(target.name, ())) - planned.get(target.name, 0) - running
-        if left < 1:
+        if name not in left:
+            running = sum(allowed for (source, _), allowed in state.allowed.items() if source == name)
+            left[name] = target.budget.left(steady, state.used.get(name, ())) - running
+        if planned.get(name, 0) >= left[name]:
             continue
-        planned[target.name] = planned.get(target.name, 0) + 1
-        chosen.append((target, state.streams[key], left))
-    return chosen
+        planned[name] = planned.get(name, 0) + 1
+        slots -= not target.push
+        chosen.append((target, state.streams[key]))
+    return [(target, stream, left[target.name] // planned[target.name]) for target, stream in chosen]
+
+
+def requests_of(target: Target) -> int:
+    """The most that one poll makes: a page each, or the one that opens a connection."""
+    return 1 if target.push else max(1, target.plan.access.max_pages)
 
 
 class Poller:
@@ -105,6 +121,7 @@ class Poller:
     def stand(self, streams: Sequence[Stream], limits: Sequence[Limit], used: Mapping[str, Sequence[tuple[datetime, int]]]) -> None:
         """Take up where the last run stopped: cursors, due times, limits and budgets as stored."""
         now = self._clock.now()
+        shift = self._clock.steady() - now  # stored moments are of the wall clock
         stored = {stream.key: stream for stream in streams}
         for target in self.targets.values():
             longest = max(target.plan.pace.interval_s, target.plan.pace.max_backoff_s, target.plan.pace.breaker_s, MAX_NAMED_WAIT_S)
@@ -112,10 +129,10 @@ class Poller:
                 stream = replace(stored.get((target.name, name), Stream(target.name, name)), enabled=True)
                 due = stream.next_poll_at
                 self._state.streams[stream.key] = stream
-                self._state.due_at[stream.key] = bound_on_load(due, now, longest) if due is not None else now
-            self._state.used[target.name] = [when for when, requests in used.get(target.name, ()) for _ in range(requests)]
+                self._state.due_at[stream.key] = (bound_on_load(due, now, longest) if due is not None else now) + shift
+            self._state.used[target.name] = [when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)]
         for limit in limits:
-            self._state.not_before[limit.scope] = bound_on_load(limit.not_before, now, MAX_NAMED_WAIT_S)
+            self._state.not_before[limit.scope] = bound_on_load(limit.not_before, now, MAX_NAMED_WAIT_S) + shift
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -125,9 +142,8 @@ class Poller:
         """Start a poll of every stream that is due; returns at once. ``push`` True or False looks at such streams only."""
         slots = self._concurrency - sum(1 for source, _ in self._state.running if not self.targets[source].push)
         started: list[asyncio.Task[None]] = []
-        for target, stream, left in who_is_due(self.targets, self._state, self._clock.steady(), max(0, slots)):
-            if push is not None and target.push is not push:
-                continue
+        for target, stream, left in who_is_due(self.targets, self._state, self._clock.steady(), slots, push):
+            self._state.allowed[stream.key] = min(left, requests_of(target))
             task = asyncio.create_task(self._run(target, stream, left, stay=push is True), name=f"{stream.source}/{stream.name}")
             self._state.running[stream.key] = task
             task.add_done_callback(partial(self._over, stream.key))
@@ -136,6 +152,7 @@ class Poller:
 
     def _over(self, key: Key, task: asyncio.Task[None]) -> None:
         self._state.running.pop(key, None)
+        self._state.allowed.pop(key, None)
         if not task.cancelled() and (error := task.exception()) is not None and self.failure is None:
             self.failure = error
 
@@ -158,21 +175,21 @@ class Poller:
         if stay and isinstance(target.source, PushSource):
             await self._listen(target, plan, stream)
             return
-        started_at, started = self._clock.now(), self._clock.monotonic()
+        started_at, started, tally = self._clock.now(), self._clock.monotonic(), Tally()
         try:
             async with asyncio.timeout(self._deadline_s):
-                outcome = await poll(target.source, stream, plan, self._http, self._analysis, self._clock)
+                outcome = await poll(target.source, stream, plan, self._http, self._analysis, self._clock, tally)
         except TimeoutError:
             failed = Unavailable(f"the poll took longer than {self._deadline_s:g} s", target.name)
-            outcome = self._failed(stream, plan, failed, started_at, started)
+            outcome = self._failed(stream, plan, failed, started_at, started, tally)
         except Exception as error:
             event(log, "error", "poll failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
-            outcome = self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started)
+            outcome = self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started, tally)
         await self._finish(target, outcome)
 
-    def _failed(self, stream: Stream, plan: PollPlan, failed: SourceError, started_at: datetime, started: float) -> Outcome:
+    def _failed(self, stream: Stream, plan: PollPlan, failed: SourceError, started_at: datetime, started: float, tally: Tally) -> Outcome:
         took = round((self._clock.monotonic() - started) * 1000)
-        return conclude(stream, plan, self._analysis, Attempt(started_at, took, Tally(requests=1), self._clock.now()), None, failed)
+        return conclude(stream, plan, self._analysis, Attempt(started_at, took, tally, self._clock.now()), None, failed)
 
     async def _listen(self, target: Target, plan: PollPlan, stream: Stream) -> None:
         """Stay connected: every page is an outcome of its own; the error that ends the connection is one too."""
@@ -190,19 +207,29 @@ class Poller:
                         # due at once when the process starts again, and when the connection is lost
                         after = outcome.batch.stream
                         assert after is not None
-                        stream = replace(after, next_poll_at=attempt.ended_at)
-                        await self._finish(target, replace(outcome, batch=replace(outcome.batch, stream=stream), wait_s=0.0))
+                        after = replace(after, next_poll_at=attempt.ended_at)
+                        await self._finish(target, replace(outcome, batch=replace(outcome.batch, stream=after), wait_s=0.0))
+                        stream = after
                         started_at, started, asked = self._clock.now(), self._clock.monotonic(), 0
                 raise Unavailable("the stream ended", target.name)
         except SourceError as failed:
-            await self._finish(target, self._failed(stream, plan, failed, started_at, started))
+            await self._finish(target, self._failed(stream, plan, failed, started_at, started, Tally(requests=asked)))
         except Exception as error:
+            if error is self.failure:  # it could not be kept: that is nobody's poll
+                raise
             event(log, "error", "listening failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
-            await self._finish(target, self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started))
+            await self._finish(target, self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started, Tally(requests=asked)))
 
     async def _finish(self, target: Target, outcome: Outcome) -> None:
-        """Durable first; only then does the stream move on. A cursor that is not kept has not moved."""
-        batch = outcome.batch
+        """Durable first; only then does the stream move on. A cursor that is not kept has not moved.
+
+        Of two limits on one scope the longer one stands: a poll that was under way may come home with a shorter one.
+        """
+        until = self._clock.steady() + timedelta(seconds=outcome.wait_s)
+        limits = tuple(limit for limit in outcome.batch.limits if until >= self._state.not_before.get(limit.scope, until))
+        self._state.not_before.update({limit.scope: until for limit in limits})
+        batch = replace(outcome.batch, limits=limits)
+        outcome = replace(outcome, batch=batch)
         stream = batch.stream
         assert stream is not None
         try:
@@ -215,8 +242,6 @@ class Poller:
         steady = self._clock.steady()
         self._state.streams[stream.key] = stream
         self._state.due_at[stream.key] = steady + timedelta(seconds=outcome.wait_s)
-        for limit in batch.limits:
-            self._state.not_before[limit.scope] = steady + timedelta(seconds=outcome.wait_s)
         used = self._state.used.setdefault(target.name, [])
         used.extend([steady] * batch.report.requests)
         horizon = steady - timedelta(seconds=target.budget.seconds)

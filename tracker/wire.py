@@ -22,6 +22,7 @@ FUTURE_SLACK = timedelta(minutes=10)  # clocks differ; beyond this a claimed tim
 SAMPLE_BYTES = 2048  # how much of a bad body an error carries along
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LONG_NUMBER = re.compile(r"&#[0-9]{30,};?")  # Python refuses to read thousands of digits; no character has thirty
 _ISO_FRACTION = re.compile(r"\.(\d{6})\d+")
 
 
@@ -90,8 +91,8 @@ def link(value: object) -> str | None:
 
 
 def unescape(text: str) -> str:
-    """HTML entities resolved once, as the sources escape once."""
-    return html.unescape(text)
+    """HTML entities resolved once, as the sources escape once. Total: a number too long for one is U+FFFD."""
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", text) if "&#" in text else text)
 
 
 _BLOCKS = frozenset({"p", "br", "div", "li", "tr", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6"})
@@ -140,7 +141,7 @@ def html_to_text(markup: str) -> str:
             silent = max(0, silent - 1) if token.startswith("/") else silent + 1
         elif name in _BLOCKS:
             parts.append("\n")
-    plain = html.unescape("".join(parts))
+    plain = unescape("".join(parts))
     lines = (re.sub(r"[ \t\f\v\xa0]+", " ", line).strip() for line in plain.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 

@@ -55,6 +55,9 @@ CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
                sum(slots) AS slots, min(quietest) AS quietest, max(busiest) AS busiest,
                coalesce(sum(organic) FILTER (busy_rank > 3), 0) AS kept, coalesce(sum(hours::DECIMAL(18, 14)) FILTER (busy_rank > 3), 0)::DOUBLE AS kept_hours
         FROM ranked GROUP BY ALL
+        UNION ALL
+        -- a name that was never seen has an expectation even where nothing but other symbols' own streams was listened to
+        SELECT day, '*', 0, 0, 0, NULL, NULL, 0, 0 FROM wanted WHERE day NOT IN (SELECT day FROM dense WHERE symbol = '*')
     ), pool AS (
         SELECT day, median(organic / all_hours) AS pool_rate FROM sums WHERE symbol <> '*' GROUP BY day
     ), rates AS MATERIALIZED (

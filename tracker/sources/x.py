@@ -27,7 +27,7 @@ from tracker.errors import AccessDenied, Malformed, SourceError
 from tracker.http import Client
 from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream
 from tracker.walk import Leaf, known_at, walk
-from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_iso, load_json, text_id, unescape
+from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_epoch, from_iso, load_json, text_id, unescape
 
 TERMS = "paid API, about $0.005 a message read; deletions must be honoured; needs a bearer_token"
 NEEDS_ACKNOWLEDGEMENT = False
@@ -218,7 +218,7 @@ def _message(raw: Any, place: str) -> Message | Flaw:
     return Message(
         source="x",
         id=native,
-        created_at=_time(raw.get("created_at")),
+        created_at=_time(raw["created_at"]) if "created_at" in raw else _made_at(native),
         text=unescape(text),
         author=_author(raw),
         lang=_language(raw.get("lang")),
@@ -272,6 +272,13 @@ def _time(value: object) -> datetime | None:
         except (ValueError, KeyError):
             return None
     return from_iso(value)
+
+
+def _made_at(native: str) -> datetime | None:
+    """The time that an id carries: since November 2010 ids are made of the millisecond (snowflake), 41 bits from 2010-11-04."""
+    if not (native.isascii() and native.isdecimal() and 11 < len(native) < 20):
+        return None
+    return from_epoch(((int(native) >> 22) + 1_288_834_974_657) / 1000)
 
 
 def _language(value: object) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from tracker.errors import StoreFatal
@@ -117,8 +118,12 @@ class Store:
         return self.journal.full
 
     def flush(self, wait_s: float = 1.0, until: datetime | None = None, connection: Connection | None = None) -> Applied:
-        """Commit what waits, oldest first (only what was fetched at or before ``until``); StoreLocked when somebody holds the file."""
-        due = [(number, batch) for number, batch in self.journal.waiting if until is None or batch.fetched_at <= until]
+        """Commit what waits, oldest first (only what was fetched at or before ``until``); StoreLocked when somebody holds the file.
+
+        It ends at the first record that is too young: two polls may be kept in another order than they were fetched in,
+        and the database remembers one number, below which nothing may be missing.
+        """
+        due = list(takewhile(lambda record: until is None or record[1].fetched_at <= until, self.journal.waiting))
         if not due:
             return Applied(0, 0)
         if connection is None:

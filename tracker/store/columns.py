@@ -9,17 +9,17 @@ from typing import Any
 from tracker.store.connect import Connection
 
 
-def _bindable(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None)
-    return value
+def _bindable(kind: str, column: Sequence[Any]) -> list[Any]:
+    if kind != "TIMESTAMP":
+        return list(column)
+    return [value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value for value in column]
 
 
 def insert_columns(connection: Connection, table: str, types: dict[str, str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert ``rows`` (in the order of ``types``: column -> SQL type) into ``table``; nothing for no rows."""
     if not rows:
         return
-    columns = [[_bindable(value) for value in column] for column in zip(*rows, strict=True)]
+    columns = [_bindable(kind, column) for kind, column in zip(types.values(), zip(*rows, strict=True), strict=True)]
     values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(types.values(), 1))
     connection.execute(f"INSERT INTO {table} ({', '.join(types)}) SELECT {values}", columns)
 

@@ -5,7 +5,8 @@ and the next flush loses neither messages nor the time that the server named. Th
 last record that it holds, in the same transaction as the rows: a record is applied exactly once.
 
 One record is one line: ``<sequence> <crc32 of the JSON, hex> <JSON>``. A torn last line, after a kill, is the poll that
-was not finished: it is cut off. A damaged line before that is refused, kept and named.
+was not finished: it is cut off. A damaged line before that is refused, kept and named; so is a whole record that this
+program can't read, wherever it stands: another version of it wrote it.
 """
 
 from __future__ import annotations
@@ -61,11 +62,18 @@ def to_line(sequence: int, batch: Batch) -> bytes:
 
 
 def from_line(line: bytes) -> tuple[int, Batch]:
-    """The record again; ValueError when it is torn or damaged."""
+    """The record again; ValueError when it is torn or damaged, UnknownShape when another version wrote it."""
     number, checksum, body = line.rstrip(b"\n").split(b" ", 2)
     if not line.endswith(b"\n") or int(checksum, 16) != zlib.crc32(body):
         raise ValueError("checksum differs")
-    return int(number), _typed(Batch, json.loads(body))
+    try:
+        return int(number), _typed(Batch, json.loads(body))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UnknownShape(f"whole, and of a shape that this version does not know ({error!r})") from None
+
+
+class UnknownShape(Exception):
+    """A record that was kept whole and can't be read all the same; never taken for a torn one."""
 
 
 class Journal:
@@ -81,24 +89,32 @@ class Journal:
 
     def load(self, applied: int) -> None:
         """Read what the last run left; ``applied`` is the last number that the database holds."""
-        self._sequence = applied
+        with self._lock:
+            try:
+                self._load(applied)
+            except OSError as error:
+                raise StoreError("the journal can't be read", str(self.path), error) from error
+
+    def _load(self, applied: int) -> None:
+        self._sequence, self._size, self.waiting = applied, 0, []
         if not self.path.exists():
             return
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        good = 0
+        with self.path.open("rb") as file:
+            lines = file.readlines()
         for number, line in enumerate(lines):
             try:
                 sequence, batch = from_line(line)
-            except ValueError as error:
-                if number == len(lines) - 1:  # the poll that a kill interrupted
-                    self._cut(good)
+            except (ValueError, UnknownShape) as error:
+                if isinstance(error, ValueError) and number == len(lines) - 1:  # the poll that a kill interrupted
+                    self._cut(self._size)
                     break
                 raise StoreError("a record of the journal is damaged; move the file away to start without what it holds", f"{self.path}, line {number + 1}", error) from None
-            good += len(line)
+            self._size += len(line)
             self._sequence = max(self._sequence, sequence)
             if sequence > applied:
                 self.waiting.append((sequence, batch))
-        self._size = good
+        if not self.waiting:  # a kill came between the commit and the cut
+            self._cut(0)
 
     @property
     def full(self) -> bool:
@@ -114,6 +130,7 @@ class Journal:
         line = to_line(self._sequence + 1, batch)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            new = not self.path.exists()
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 written = 0
@@ -125,6 +142,8 @@ class Journal:
                 raise
             finally:
                 os.close(handle)
+            if new:
+                _sync_folder(self.path)
         except OSError as error:
             raise StoreFatal("what a poll brought can't be kept", str(self.path), error) from error
         self._sequence += 1
@@ -158,4 +177,14 @@ class Journal:
             handle.flush()
             os.fsync(handle.fileno())
         aside.replace(self.path)
+        _sync_folder(self.path)
         self._size = len(content)
+
+
+def _sync_folder(path: Path) -> None:
+    """A file's name is as durable as its folder, not as its content."""
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

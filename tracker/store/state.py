@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -71,7 +72,9 @@ def save_configuration(
 ) -> None:
     """What is in force: settings that changed get a new row, watch-list and universe are replaced."""
     with transaction(connection):
-        before = dict(connection.execute("SELECT key, arg_max(value, since) FROM settings GROUP BY key").fetchall())
+        mark = hashlib.blake2b(repr(list(symbols)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        settings = [*settings, ("symbols.mark", mark)]
+        before = dict(connection.execute("SELECT key, arg_max_null(value, since) FROM settings GROUP BY key").fetchall())
         changed: list[tuple[str, str | None, datetime]] = [(key, value, now) for key, value in settings if before.get(key) != value]
         names = {key for key, _ in settings}
         changed += [(key, None, now) for key, value in before.items() if key not in names and value is not None]
@@ -81,6 +84,6 @@ def save_configuration(
         rows += [(symbol, group) for group, members in groups.items() for symbol in members]
         insert_columns(connection, "watchlist", {"symbol": "VARCHAR", "group_name": "VARCHAR"}, rows)
         stored = connection.execute("SELECT count(*) FROM symbols").fetchone()
-        if stored is None or stored[0] != len(symbols):
+        if stored is None or stored[0] != len(symbols) or before.get("symbols.mark") != mark:
             connection.execute("DELETE FROM symbols")
             insert_columns(connection, "symbols", {"symbol": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "status": "VARCHAR"}, symbols)

@@ -28,16 +28,16 @@ def _count(connection: Connection, statement: str, *arguments: datetime | None) 
 
 
 def prune(connection: Connection, text_before: datetime, mentions_before: datetime, polls_before: datetime) -> Pruned:
-    """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people."""
+    """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people.
+
+    What a person has loaded from an archive of their own (streams ``archive/…``) is theirs to keep.
+    """
     with transaction(connection):
-        texts = _count(connection, "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ?", naive_utc(text_before))
-        mentions = _count(connection, "DELETE FROM mentions WHERE created_at < ?", naive_utc(mentions_before))
-        tones = _count(
-            connection,
-            "DELETE FROM tones USING messages AS m WHERE m.source = tones.source AND m.id = tones.message_id AND m.created_at < ?",
-            naive_utc(mentions_before),
-        )
-        polls = _count(connection, "DELETE FROM polls WHERE started_at < ?", naive_utc(polls_before))
+        texts = _count(connection, "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ? AND NOT starts_with(stream, 'archive/')", naive_utc(text_before))
+        of = "USING messages AS m WHERE m.source = {0}.source AND m.id = {0}.message_id AND m.created_at < ? AND NOT starts_with(m.stream, 'archive/')"
+        mentions = _count(connection, f"DELETE FROM mentions {of.format('mentions')}", naive_utc(mentions_before))
+        tones = _count(connection, f"DELETE FROM tones {of.format('tones')}", naive_utc(mentions_before))
+        polls = _count(connection, "DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')", naive_utc(polls_before))
         # a stream replays a few days at most: older tombstones can't meet their message again
         connection.execute("DELETE FROM tombstones WHERE deleted_at < ?", [naive_utc(text_before)])
     connection.execute("CHECKPOINT")
@@ -59,7 +59,10 @@ def publish(opening: Opening, target: Path) -> None:
         connection.execute(f"ATTACH '{place}' AS published (STORAGE_VERSION '{FORMAT}')")
         connection.execute(f'COPY FROM DATABASE "{name}" TO published')
         connection.execute("DETACH published")
-    aside.replace(target)
+    try:
+        aside.replace(target)
+    except OSError as error:
+        raise StoreError("the read copy can't be put in its place", str(target), error) from error
 
 
 TABLES = ("messages", "mentions", "tones", "buckets", "readings", "spikes", "polls", "gaps", "symbols", "streams")

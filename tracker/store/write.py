@@ -9,12 +9,14 @@ message that comes twice, or is edited or deleted in the same flush, is written 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 from tracker.models import Batch, DeletionRow, MentionRow, MessageRow, ToneRow
 from tracker.store.columns import insert_columns, stage
 from tracker.store.connect import Connection, naive_utc
+from tracker.store.state import save_streams
 
 MESSAGE = {
     "source": "VARCHAR", "id": "VARCHAR", "stream": "VARCHAR", "created_at": "TIMESTAMP", "fetched_at": "TIMESTAMP",
@@ -35,6 +37,13 @@ POLL = {
 }  # fmt: skip
 
 Key = tuple[str, str]
+
+# dataclasses.astuple copies deeply and takes ten times as long as the insert itself
+_message_cells = attrgetter(*MESSAGE)
+_mention_cells = attrgetter(*(name for name in MENTION if name != "reshare_of"))
+_tone_cells = attrgetter(*TONE)
+_deletion_cells = attrgetter("source", "id", "author", "revision", "deleted_at")
+_gap_cells = attrgetter("source", "stream", "from_at", "to_at", "reason", "found_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,9 @@ def fold(batches: Sequence[Batch]) -> _Folded:
                 continue
             # one mention a symbol, though a page may hold the message twice, and at the time that the message is stored with
             named = {mention.symbol: mention for mention in mentions.get(key, ())}
-            folded.mentions[key] = tuple(replace(mention, created_at=row.created_at) for mention in named.values())
+            folded.mentions[key] = tuple(
+                mention if mention.created_at == row.created_at else replace(mention, created_at=row.created_at) for mention in named.values()
+            )
             if key in tones:
                 folded.tones[key] = tones[key]
         folded.deletions.extend(batch.deletions)
@@ -119,7 +130,7 @@ def apply(connection: Connection, batches: Sequence[Batch], sequence: int | None
 
 
 def _write_messages(connection: Connection, folded: _Folded, added: list[int], updated: list[int]) -> None:
-    rows = [(*astuple(row), folded.owner[key]) for key, row in folded.messages.items()]
+    rows = [(*_message_cells(row), folded.owner[key]) for key, row in folded.messages.items()]
     stage(connection, "staged", {**MESSAGE, "owner": "INTEGER"}, rows)
     # known: what is stored of the staged messages, looked up in their own span of time
     connection.execute("""
@@ -156,11 +167,11 @@ def _write_messages(connection: Connection, folded: _Folded, added: list[int], u
         _replace_content(connection)
     accepted = {(source, id_): None for source, id_ in connection.execute("SELECT source, id FROM fresh").fetchall()}
     recreated = {(source, id_): created_at for source, id_, created_at in changed}
-    mentions = [astuple(m) for key in accepted for m in folded.mentions.get(key, ())]
-    mentions += [astuple(replace(m, created_at=recreated[key])) for key in recreated for m in folded.mentions.get(key, ())]
+    mentions = [_mention_cells(m) for key in accepted for m in folded.mentions.get(key, ())]
+    mentions += [_mention_cells(replace(m, created_at=recreated[key])) for key in recreated for m in folded.mentions.get(key, ())]
     keys = [*accepted, *recreated]
     _insert_mentions(connection, mentions)
-    insert_columns(connection, "tones", TONE, [astuple(folded.tones[key]) for key in keys if key in folded.tones])
+    insert_columns(connection, "tones", TONE, [_tone_cells(folded.tones[key]) for key in keys if key in folded.tones])
 
 
 def _know_more(connection: Connection, folded: _Folded) -> None:
@@ -243,8 +254,8 @@ def _write_deletions(connection: Connection, deletions: list[DeletionRow]) -> in
     by_id = [row for row in deletions if row.id is not None]
     by_author = [row for row in deletions if row.id is None and row.author is not None]
     types = {"source": "VARCHAR", "id": "VARCHAR", "author": "VARCHAR", "revision": "VARCHAR", "deleted_at": "TIMESTAMP"}
-    stage(connection, "deleted_ids", types, [astuple(row) for row in by_id])
-    stage(connection, "deleted_authors", types, [astuple(row) for row in by_author])
+    stage(connection, "deleted_ids", types, [_deletion_cells(row) for row in by_id])
+    stage(connection, "deleted_authors", types, [_deletion_cells(row) for row in by_author])
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE tombstones_new AS
         SELECT source, id, CASE WHEN bool_and(revision IS NOT NULL) THEN max(revision) END AS revision, min(deleted_at) AS deleted_at
@@ -302,13 +313,11 @@ def _write_attempts(connection: Connection, batches: Sequence[Batch], added: lis
     )  # fmt: skip
     insert_columns(
         connection, "gaps", {"source": "VARCHAR", "stream": "VARCHAR", "from_at": "TIMESTAMP", "to_at": "TIMESTAMP", "reason": "VARCHAR", "found_at": "TIMESTAMP"},
-        [astuple(gap) for batch in batches for gap in batch.gaps],
+        [_gap_cells(gap) for batch in batches for gap in batch.gaps],
     )  # fmt: skip
     for batch in batches:
         for limit in batch.limits:
             connection.execute("INSERT OR REPLACE INTO limits VALUES (?, ?, ?, ?)", [limit.scope, naive_utc(limit.not_before), limit.reason, _since(batch.fetched_at)])
-    from tracker.store.state import save_streams  # noqa: PLC0415 (both read models only; kept apart for size)
-
     save_streams(connection, {batch.stream.key: batch.stream for batch in batches if batch.stream is not None}.values())
 
 

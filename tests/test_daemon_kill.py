@@ -1,0 +1,111 @@
+"""Killed again and again at any moment: nothing is lost, nothing stands twice, nobody is asked too early.
+
+``TRACKER_KILLS`` is the number of kills (default 4), ``TRACKER_SEED`` repeats a run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World, too_many
+from world_corpus import invent, seeded
+from world_daemon import Daemon, ask, database, differences, stored, tracker, until, wait_for_truth, wait_until_asked, write_config
+from world_posts import Source
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("TRACKER_KILLS", "4"))
+SEED = int(os.environ.get("TRACKER_SEED", "7"))
+ALL: tuple[Source, ...] = ("stocktwits", "reddit", "hackernews", "bluesky")
+RATE: dict[Source, float] = {"stocktwits": 12.0, "reddit": 8.0, "hackernews": 4.0, "bluesky": 8.0}  # posts a second
+UP_S = 3.0  # a daemon lives at most so long before it is killed
+TOLD_S = 0.4  # a daemon that is killed sooner after an answer can't have put away what it said
+DERIVED = ("buckets", "spikes")
+
+
+def derived(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: ask(file, f"SELECT * FROM {table} ORDER BY ALL") for table in DERIVED}
+
+
+def wait_for_answers_to_settle(world: World) -> None:
+    """An answer that names a time counts once the daemon has had a moment to write it down; no kill falls in between."""
+    until(lambda: all(time.time() - asked.at > TOLD_S for asked in world.named()[-4:]), 10.0, "the last named time is old enough", 0.02)
+
+
+def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_share: float) -> int:
+    """A world that talks while its listener is killed; returns how many restarts fell into a time that was named."""
+    dice = seeded(seed)
+    daemon = Daemon(config)
+    within = 0
+    with daemon:
+        wait_until_asked(daemon, world, ALL)
+        for number in range(kills):
+            seconds = 1.0 + dice.random() * UP_S
+            counts: dict[Source, int] = {source: max(3, round(rate * seconds)) for source, rate in RATE.items()}
+            begin = time.time() + 0.1
+            world.publish(
+                invent(seed * 1000 + number, begin, seconds, counts, first_number=1_000_000 + number * 10_000, late_share=late_share)
+            )
+            if number == 0:  # a push stream without a cursor has no place to come back to
+                until(lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"), 30.0, "Bluesky has a cursor")
+            for source in ALL:
+                if dice.random() < 0.5:
+                    world.fault(source, too_many(2.0 + dice.random(), as_date=dice.random() < 0.3))
+            if number % 3 == 0:
+                world.fault(dice.choice(("stocktwits", "reddit")), too_many(3.0))
+            end = begin + dice.random() * UP_S
+            until(lambda end=end: time.time() >= end, 30.0, "the moment to be killed has come", 0.01)  # type: ignore[misc]
+            wait_for_answers_to_settle(world)
+            assert daemon.running, daemon.log[-3000:]
+            daemon.kill()
+            daemon.start()
+            asked_before = len(world.asked)
+            until(lambda before=asked_before: len(world.asked) > before or not daemon.running, 40.0, "it asks again", 0.02)  # type: ignore[misc]
+            came_back = time.time()
+            within += any(asked.not_before is not None and came_back < asked.not_before for asked in tuple(world.asked)[:asked_before])
+        world.heal()
+        wait_for_truth(daemon, world, 60.0)
+        assert daemon.stop() == 0, daemon.log[-3000:]
+    return within
+
+
+def check(world: World, config: Path) -> None:
+    file = database(config)
+    assert differences(stored(file), world.truth()) == {"lost": [], "foreign": [], "wrong": []}
+    gone = [key for key, text in world.truth().items() if text is None]
+    assert gone, "the world has to have deletions"
+    assert ask(file, "SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL AND (text IS NOT NULL OR author IS NOT NULL)") == [(0,)]
+    assert ask(file, "SELECT count(*) FROM messages AS m JOIN mentions AS n ON n.source = m.source AND n.message_id = m.id WHERE m.deleted_at IS NOT NULL") == [(0,)]
+    assert ask(file, "SELECT count(*) FROM gaps") == [(0,)]
+    assert world.early() == [], world.story()
+    rolled = tracker(config, "once", "rollup")
+    assert rolled.returncode == 0, rolled.stderr
+    kept = derived(file)
+    assert kept["buckets"]
+    rebuilt = tracker(config, "rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert derived(file) == kept
+    proof = tracker(config, "check", "--deep")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+
+
+def test_a_daemon_that_is_killed_again_and_again_loses_nothing_and_keeps_the_times_it_was_told(tmp_path: Path) -> None:
+    with World() as world:
+        config = write_config(tmp_path, world.base_urls)
+        within = run_with_kills(world, config, SEED, KILLS, late_share=0.1)
+        check(world, config)
+        assert world.fired["stocktwits", "too_many"] + world.fired["reddit", "too_many"] >= 1
+        assert within >= 1, "at least one restart has to fall into a time that was named"
+
+
+def test_without_an_overlap_the_cursor_still_never_runs_ahead_of_its_messages(tmp_path: Path) -> None:
+    """The overlap hides a cursor that is committed before its data: here there is none to hide behind."""
+    no_overlap = {f"sources.{source}": {"overlap": "0s"} for source in ALL}
+    with World() as world:
+        config = write_config(tmp_path, world.base_urls, changed=no_overlap)
+        run_with_kills(world, config, SEED + 1, max(2, KILLS // 2), late_share=0.0)
+        check(world, config)

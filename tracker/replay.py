@@ -1,0 +1,623 @@
+"""Archives through the same pipeline as polls, on a simulated clock.
+
+    files ─► chunks ─► parse ─► find, score ─► Batch ─► tables ─► rollup ─► spikes, readings at every hour or day
+             here      └─ in two processes ─┘  here
+
+Each message was known when it was made (``fetched_at = created_at``), and each file counts as one poll that listened
+from its oldest message to its newest. What is there already is not added again, so a run that was interrupted is
+simply started again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from multiprocessing import get_context
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from tracker.app import analysis_of, prepare_store, universe_of
+from tracker.archive import EXPORT, ArchiveFile, Chunk, chunks, find_files, parser_of, read_items
+from tracker.config import Config
+from tracker.errors import BadInput
+from tracker.ingest import Analysis, digest
+from tracker.log import event
+from tracker.models import Batch, Deletion, DeletionRow, Flaw, Item, MentionRow, MessageRow, PollReport, ToneRow
+from tracker.store import Connection, Store, derive
+from tracker.store.connect import aware_utc, naive_utc, transaction
+from tracker.store.write import apply
+from tracker.wire import EARLIEST, FUTURE_SLACK
+
+log = logging.getLogger(__name__)
+
+Readings = Literal["hourly", "daily"]
+Stage = Literal["reading", "rollup", "readings"]
+
+FOLLOWS = timedelta(days=31)  # a file that begins so soon after the one before goes on where that ended
+_WORKERS = 2
+_AHEAD = 2 * _WORKERS + 2  # chunks that are under way at a time
+_FEW_CHUNKS = 3  # an archive of no more is read here: starting a process takes longer
+_AT_ONCE = 5_000  # messages in one transaction
+_WAIT_S = 30.0  # for whoever holds the database
+_MOMENTS_AT_ONCE = {"hourly": 24 * 40, "daily": 240}
+_STEP = {"hourly": timedelta(hours=1), "daily": timedelta(days=1)}
+_MARK = "replay under way: "  # in polls.error, only within a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay is."""
+
+    stage: Stage
+    files_done: int
+    files_total: int
+    bytes_done: int  # as the files lie on the disk
+    bytes_total: int | None  # None: the standard input is among them, nobody knows
+    messages: int  # read so far
+    moments_done: int = 0  # of the simulated clock
+    moments_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay came to."""
+
+    files: int  # that were read; those in ``warnings`` left out
+    messages_read: int  # repeats included
+    added: int  # messages that were new
+    updated: int  # messages whose text was replaced or that were deleted
+    skipped: int  # items that could not be read or have no time
+    readings: int  # that were new
+    spikes: int  # that stand in the time that the archive covers; 0 without the clock
+    first_at: datetime | None  # oldest message; None without any
+    last_at: datetime | None  # newest message
+    passed_over: int = 0  # files in folders whose suffix the format does not claim
+    warnings: tuple[str, ...] = ()  # files that are no such archive, each with the reason
+
+
+def replay(
+    paths: Sequence[Path | Literal["-"]],
+    fmt: str,
+    *,
+    config: Config,
+    store: Store,
+    readings: Readings | None = None,
+    clock: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    keep: str = "all",
+    stdin: BinaryIO | None = None,
+    now: datetime | None = None,
+) -> ReplayReport:
+    """Load archives and, with ``clock``, let rollups, spikes and readings happen as they would have.
+
+    ``paths``: files, folders and ``-`` for the standard input. ``fmt``: see ``archive.formats``. ``readings``: at every
+    UTC hour or midnight from the first after the oldest message to the first at or after the newest; None for none.
+    ``keep``: "all" messages, or only those with "mentions". ``now``: messages later than this are not believed, None
+    for the wall clock. BadInput for an unknown format, a missing path or a damaged file (what was read before stays);
+    StoreLocked when somebody else keeps the database for longer than half a minute.
+    """
+    parser_of(fmt)
+    if readings is not None and readings not in _STEP:
+        raise BadInput("expected readings hourly, daily or none", "replay", repr(readings))
+    found = find_files(paths, fmt)
+    now = now or datetime.now(UTC)
+    if not store.exists:
+        prepare_store(config, store, universe_of(config), now)
+    run = _Run(store, found.files, progress or (lambda _: None))
+    try:
+        with closing(_read_all(found.files, fmt, keep, now, config, stdin)) as reads:
+            for read in reads:
+                run.take(read, now)
+    except BadInput as error:
+        run.finish(error)
+        raise
+    run.finish()
+    spikes = taken = 0
+    if clock:
+        run.tell("rollup")
+        store.rollup(_WAIT_S)
+        spikes = run.count_spikes()
+        if readings is not None:
+            taken = run.take_readings(readings)
+    return ReplayReport(
+        files=sum(not state.warning for state in run.states),
+        messages_read=run.messages,
+        added=run.added,
+        updated=run.updated,
+        skipped=sum(state.skipped for state in run.states if not state.warning),
+        readings=taken,
+        spikes=spikes,
+        first_at=run.first_at,
+        last_at=run.last_at,
+        passed_over=found.passed_over,
+        warnings=tuple(state.warning for state in run.states if state.warning),
+    )
+
+
+def moments(first: datetime, last: datetime, step: timedelta) -> list[datetime]:
+    """Every multiple of ``step`` (since 1970) after ``first``, up to the first at or after ``last``."""
+    since = datetime(1970, 1, 1, tzinfo=UTC)
+    start, end = (first - since) // step + 1, -((since - last) // step)
+    return [since + number * step for number in range(start, end + 1)]
+
+
+# --------------------------------------------------------------------------------- parse, find, score: pure, anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One piece of one file."""
+
+    file: int
+    stream: str
+    fmt: str
+    keep: str
+    latest: datetime
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a piece holds of one source; rows as plain tuples, which cross to another process five times as fast."""
+
+    fetched: int
+    messages: list[tuple[Any, ...]]
+    mentions: list[tuple[Any, ...]]
+    tones: list[tuple[Any, ...]]
+    deletions: list[tuple[Any, ...]]  # the last field, the time, is None where nothing before it in the piece has one
+    oldest: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A piece, digested."""
+
+    file: int
+    position: int
+    size: int
+    parts: dict[str, _Part]  # by source
+    skipped: int
+    readable: int
+    reason: str | None
+    seconds: float
+
+
+class _Exported(Analysis):
+    """In an export authors are hashed already."""
+
+    def hash_author(self, source: str, author: str | None) -> str | None:
+        return author
+
+
+_message_fields = attrgetter(*MessageRow.__slots__)
+_mention_fields = attrgetter(*MentionRow.__slots__)
+_tone_fields = attrgetter(*ToneRow.__slots__)
+_deletion_fields = attrgetter(*DeletionRow.__slots__)
+
+
+def _digest_job(job: _Job, analysis: Analysis) -> _Read:
+    started = time.perf_counter()
+    if job.fmt == EXPORT:
+        analysis = _Exported(analysis.finder, analysis.scorer, analysis.author_key, analysis.only)
+    found = read_items(job.chunk.body, job.chunk.is_document, parser_of(job.fmt))
+    by_source, skipped = _settle(found.items, job.latest)
+    parts = {}
+    for source, settled in by_source.items():
+        rows = digest(settled.items, analysis, stream=job.stream, fetched_at=None, keep=job.keep)
+        early = digest(settled.early, analysis, stream=job.stream, fetched_at=job.latest).deletions
+        parts[source] = _Part(
+            fetched=len(settled.items) + len(early),
+            messages=list(map(_message_fields, rows.messages)),
+            mentions=list(map(_mention_fields, rows.mentions)),
+            tones=list(map(_tone_fields, rows.tones)),
+            deletions=[
+                *((*_deletion_fields(row)[:-1], None) for row in early),
+                *map(_deletion_fields, rows.deletions),
+            ],
+            oldest=settled.oldest,
+            newest=settled.newest,
+        )
+        skipped += rows.skipped
+    return _Read(
+        job.file,
+        job.chunk.position,
+        len(job.chunk.body),
+        parts,
+        skipped + found.unreadable,
+        found.readable,
+        found.reason,
+        time.perf_counter() - started,
+    )
+
+
+@dataclass(slots=True)
+class _Settled:
+    """Items of one source, each with a time."""
+
+    items: list[Item] = field(default_factory=list)
+    early: list[Deletion] = field(default_factory=list)  # without a time, and before anything that has one
+    oldest: datetime | None = None
+    newest: datetime | None = None
+
+
+def _settle(items: Sequence[Item], latest: datetime) -> tuple[dict[str, _Settled], int]:
+    """Items by source, and how many were skipped: live, a wrong time gives way to ours; here there is none but it.
+
+    A deletion without a time was seen after the newest message before it.
+    """
+    found: dict[str, _Settled] = {}
+    skipped = 0
+    for item in items:
+        if isinstance(item, Flaw):
+            skipped += 1
+            continue
+        settled = found.setdefault(item.source, _Settled())
+        if isinstance(item, Deletion):
+            when = item.deleted_at or settled.newest
+            if when is None:
+                settled.early.append(item)
+            else:
+                settled.items.append(replace(item, deleted_at=min(when, latest)))
+        elif item.created_at is None or not EARLIEST <= item.created_at <= latest:
+            skipped += 1
+        else:
+            settled.items.append(item)
+            settled.oldest = _earlier(settled.oldest, item.created_at)
+            settled.newest = _later(settled.newest, item.created_at)
+    return found, skipped
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
+
+
+# ---------------------------------------------------------------------------------------- two processes, one order
+
+
+_theirs: Analysis | None = None  # in a process of the pool: what it digests with
+
+
+def _begin(config: Config) -> None:
+    global _theirs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
+    _theirs = analysis_of(config)
+
+
+def _digest_there(job: _Job) -> _Read:
+    assert _theirs is not None  # noqa: S101 (the pool calls _begin first)
+    return _digest_job(job, _theirs)
+
+
+def _read_all(
+    files: Sequence[ArchiveFile], fmt: str, keep: str, now: datetime, config: Config, stdin: BinaryIO | None
+) -> Generator[_Read, None, None]:
+    """Everything, digested, in the order of the files; the error of a damaged one comes after what was read before."""
+    failures: list[BadInput] = []
+    jobs = _jobs(files, fmt, keep, now + FUTURE_SLACK, stdin, failures)
+    analysis = analysis_of(config)  # also makes the key of the author hashes, before two processes try
+    first = list(islice(jobs, _FEW_CHUNKS + 1))
+    if len(first) <= _FEW_CHUNKS or (os.cpu_count() or 1) < 2:
+        for job in chain(first, jobs):
+            yield _digest_job(job, analysis)
+    else:
+        yield from _read_by_two(chain(first, jobs), config, analysis)
+    if failures:
+        raise failures[0]
+
+
+def _jobs(
+    files: Sequence[ArchiveFile],
+    fmt: str,
+    keep: str,
+    latest: datetime,
+    stdin: BinaryIO | None,
+    failures: list[BadInput],
+) -> Iterator[_Job]:
+    """Ends at the first file that can't be read to its end, with the reason in ``failures``."""
+    for number, file in enumerate(files):
+        try:
+            for chunk in chunks(file, stdin):
+                yield _Job(number, file.stream, fmt, keep, latest, chunk)
+        except BadInput as error:
+            failures.append(error)
+            return
+
+
+def _read_by_two(jobs: Iterator[_Job], config: Config, analysis: Analysis) -> Iterator[_Read]:
+    """The same in two processes, in the same order. Should they die (no memory), their work is done here."""
+    waiting: deque[tuple[_Job, Future[_Read] | None]] = deque()
+    pool = ProcessPoolExecutor(_WORKERS, get_context("spawn"), initializer=_begin, initargs=(_portable(config),))
+    try:
+        for job in jobs:
+            waiting.append((job, _submit(pool, job)))
+            if len(waiting) >= _AHEAD:
+                yield _result(*waiting.popleft(), analysis)
+        while waiting:
+            yield _result(*waiting.popleft(), analysis)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, job: _Job) -> Future[_Read] | None:
+    try:
+        return pool.submit(_digest_there, job)
+    except BrokenProcessPool:
+        return None
+
+
+def _result(job: _Job, future: Future[_Read] | None, analysis: Analysis) -> _Read:
+    if future is not None:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            event(
+                log, "warning", "a helping process is gone, its work is done here", file=job.stream, reason=str(error)
+            )
+    return _digest_job(job, analysis)
+
+
+def _portable(config: Config) -> Config:
+    """What an Analysis is made of, in a form that can be handed to another process: without any credential."""
+    return replace(
+        config,
+        sources={},
+        written={},
+        watchlist=replace(config.watchlist, groups=dict(config.watchlist.groups)),
+        extract=replace(config.extract, aliases=dict(config.extract.aliases)),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ into the tables
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one file has brought of one source."""
+
+    fetched: int = 0
+    added: int = 0
+    updated: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    """How far one file is."""
+
+    file: ArchiveFile
+    tallies: dict[str, _Tally] = field(default_factory=dict)  # by source
+    position: int = 0  # bytes on the disk
+    size: int = 0  # bytes unpacked
+    seconds: float = 0.0  # that digesting it took
+    skipped: int = 0
+    readable: int = 0  # lines and documents of the format
+    reason: str | None = None  # what was wrong with the first that was not
+    warning: str | None = None  # why the file is no such archive
+    failure: str | None = None  # why it could not be read to its end
+
+    def judge(self) -> None:
+        if not self.readable and self.reason is not None:
+            self.warning = f"{self.file.name}: not such an archive: {self.reason}"
+        elif not self.skipped and not any(tally.fetched for tally in self.tallies.values()):
+            self.warning = f"{self.file.name}: holds no messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when one file of one source listened."""
+
+    source: str
+    file: int  # index of the file
+    oldest: datetime
+    newest: datetime
+
+
+def joined(spans: Sequence[Span]) -> list[tuple[Span, datetime]]:
+    """Each span with its covers_from: a file that follows another of its source within a month goes on from its end."""
+    reached: dict[str, datetime] = {}
+    found = []
+    for span in sorted(spans, key=lambda span: (span.oldest, span.newest, span.file)):
+        before = reached.get(span.source)
+        follows = before is not None and before < span.oldest <= before + FOLLOWS
+        found.append((span, before if follows and before is not None else span.oldest))
+        reached[span.source] = max(span.newest, before or span.newest)
+    return found
+
+
+class _Run:
+    """One replay: takes what was digested, commits it some thousand messages at a time and keeps count."""
+
+    def __init__(self, store: Store, files: Sequence[ArchiveFile], progress: Callable[[Progress], None]) -> None:
+        self.states = [_State(file) for file in files]
+        self.messages = self.added = self.updated = 0
+        self.first_at: datetime | None = None
+        self.last_at: datetime | None = None
+        self._store = store
+        self._progress = progress
+        self._reading = 0  # index of the file
+        self._waiting: list[Batch] = []
+        self._held = 0  # rows in them
+
+    def take(self, read: _Read, now: datetime) -> None:
+        """One more piece."""
+        self._reading = read.file
+        state = self.states[read.file]
+        state.position, state.reason = read.position, state.reason or read.reason
+        state.size, state.seconds = state.size + read.size, state.seconds + read.seconds
+        state.skipped, state.readable = state.skipped + read.skipped, state.readable + read.readable
+        for source, part in sorted(read.parts.items()):
+            tally = state.tallies.setdefault(source, _Tally())
+            batch = _batch(source, state.file.stream, read.file, part, tally.newest or part.newest or now)
+            self._waiting.append(batch)
+            self._held += len(batch.messages) + len(batch.deletions)
+            self.messages += part.fetched - len(part.deletions)
+            tally.fetched += part.fetched
+            tally.oldest, tally.newest = _earlier(tally.oldest, part.oldest), _later(tally.newest, part.newest)
+            self.first_at, self.last_at = _earlier(self.first_at, part.oldest), _later(self.last_at, part.newest)
+        if self._held >= _AT_ONCE:
+            self._commit()
+        self.tell("reading")
+
+    def _commit(self) -> None:
+        """What waits, in one transaction. Rows of ``polls`` count what was new; the file's own row comes at the end."""
+        if not self._waiting:
+            return
+        with self._store.writing(_WAIT_S) as connection, transaction(connection):
+            applied = apply(connection, self._waiting)
+            counted = connection.execute(
+                """SELECT error, source, sum(added)::BIGINT, sum(updated)::BIGINT FROM polls
+                   WHERE starts_with(error, $1) GROUP BY ALL""",
+                [_MARK],
+            ).fetchall()
+            connection.execute("DELETE FROM polls WHERE starts_with(error, $1)", [_MARK])
+        for mark, source, added, updated in counted:
+            tally = self.states[int(mark.removeprefix(_MARK))].tallies[source]
+            tally.added, tally.updated = tally.added + added, tally.updated + updated
+        self.added, self.updated = self.added + applied.added, self.updated + applied.updated
+        self._waiting, self._held = [], 0
+
+    def finish(self, failure: BadInput | None = None) -> None:
+        """Commit the rest and leave one row in ``polls`` for each file and source. ``failure`` is what ended the run."""
+        self._commit()
+        for number, state in enumerate(self.states):
+            if failure is not None and state.file.name == failure.subject:
+                state.failure = str(failure)
+            elif failure is None or number < self._reading:
+                state.judge()
+            if state.warning:
+                event(log, "warning", "a file is passed over", reason=state.warning)
+        if failure is None:
+            self._reading = len(self.states)
+        reports = self._reports()
+        with self._store.writing(_WAIT_S) as connection, transaction(connection):
+            _write_reports(connection, reports)
+
+    def _reports(self) -> list[tuple[PollReport, _Tally]]:
+        spans = [
+            Span(source, number, tally.oldest, tally.newest)
+            for number, state in enumerate(self.states)
+            for source, tally in state.tallies.items()
+            if tally.oldest is not None and tally.newest is not None
+        ]
+        return [
+            (_report(self.states[span.file], span, covers_from), self.states[span.file].tallies[span.source])
+            for span, covers_from in joined(spans)
+        ]
+
+    def tell(self, stage: Stage, done: int = 0, total: int = 0) -> None:
+        position = sum(state.position for state in self.states)
+        known = all(state.file.path is not None for state in self.states)
+        size = sum(state.file.size for state in self.states) if known else None
+        self._progress(Progress(stage, self._reading, len(self.states), position, size, self.messages, done, total))
+
+    # -------------------------------------------------------------------------------------- the simulated clock
+
+    def count_spikes(self) -> int:
+        """Spikes in the time of the archive."""
+        with self._store.reading(_WAIT_S) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM spikes WHERE bucket_start + bucket_width > $1 AND bucket_start <= $2",
+                [naive_utc(self.first_at), naive_utc(self.last_at)],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def take_readings(self, every: Readings) -> int:
+        """The readings of each moment, many in one statement; how many were new."""
+        if self.first_at is None or self.last_at is None:
+            return 0
+        wanted = moments(self.first_at, self.last_at, _STEP[every])
+        if not self.added and not self.updated:  # the same archive again: only what an interrupted run has left
+            with self._store.reading(_WAIT_S) as connection:
+                rows = connection.execute(
+                    'SELECT DISTINCT "at" FROM readings WHERE "at" BETWEEN $1 AND $2',
+                    [naive_utc(wanted[0]), naive_utc(wanted[-1])],
+                ).fetchall()
+            there = {aware_utc(at) for (at,) in rows}
+            wanted = [moment for moment in wanted if moment not in there]
+        taken = 0
+        size = _MOMENTS_AT_ONCE[every]
+        for start in range(0, len(wanted), size):
+            self.tell("readings", start, len(wanted))
+            with self._store.writing(_WAIT_S) as connection:
+                taken += derive.take_readings(connection, wanted[start : start + size], None)
+        self.tell("readings", len(wanted), len(wanted))
+        return taken
+
+
+def _batch(source: str, stream: str, file: int, part: _Part, known_at: datetime) -> Batch:
+    """A piece as rows again. ``known_at``: when deletions without a time became known."""
+    report = PollReport(source, stream, part.newest or known_at, 0, "ok", fetched=part.fetched, error=f"{_MARK}{file}")
+    return Batch(
+        report,
+        None,
+        messages=tuple(MessageRow(*row) for row in part.messages),
+        mentions=tuple(MentionRow(*row) for row in part.mentions),
+        tones=tuple(ToneRow(*row) for row in part.tones),
+        deletions=tuple(DeletionRow(*(*row[:-1], row[-1] or known_at)) for row in part.deletions),
+        fetched_at=part.newest or known_at,
+    )
+
+
+def _write_reports(connection: Connection, reports: Sequence[tuple[PollReport, _Tally]]) -> None:
+    """One row of ``polls`` each, save for those that stand there already and have nothing new to tell."""
+    known = set(
+        connection.execute(
+            """SELECT source, stream, started_at, covers_from FROM polls
+               WHERE up = 1 AND starts_with(stream, 'archive/')"""
+        ).fetchall()
+    )
+    marked: dict[str, tuple[PollReport, _Tally]] = {}
+    for number, (report, tally) in enumerate(reports):
+        place = (report.source, report.stream, naive_utc(report.started_at), naive_utc(report.covers_from))
+        if tally.added or tally.updated or place not in known:
+            marked[f"{_MARK}{number}"] = (report, tally)
+    if not marked:
+        return
+    told = [Batch(replace(r, error=mark), None, fetched_at=r.started_at) for mark, (r, _) in marked.items()]
+    apply(connection, told)
+    connection.execute(
+        """UPDATE polls SET added = told.added, updated = told.updated, error = told.error
+           FROM (SELECT unnest($1::VARCHAR[]) AS mark, unnest($2::BIGINT[]) AS added, unnest($3::BIGINT[]) AS updated,
+                        unnest($4::VARCHAR[]) AS error) AS told
+           WHERE polls.error = told.mark""",
+        [
+            list(marked),
+            [tally.added for _, tally in marked.values()],
+            [tally.updated for _, tally in marked.values()],
+            [report.error for report, _ in marked.values()],
+        ],
+    )
+
+
+def _report(state: _State, span: Span, covers_from: datetime) -> PollReport:
+    """One file as one poll, made when its newest message was."""
+    failed = state.failure is not None
+    return PollReport(
+        source=span.source,
+        stream=state.file.stream,
+        started_at=span.newest,
+        duration_ms=round(state.seconds * 1000),
+        status="malformed" if failed else "ok",
+        fetched=state.tallies[span.source].fetched,
+        skipped=state.skipped,
+        bytes=state.size,
+        error=state.failure,
+        covers_from=None if failed else covers_from,
+    )

@@ -16,7 +16,7 @@ check: .venv/ready          ## format, lint, strict types, imports
 	$(BIN)/mypy
 
 demo: .venv/ready           ## the main job without any network, on a small day of invented messages
-	$(BIN)/python -m tests.demo
+	$(BIN)/python tests/demo.py
 
 bench: .venv/ready          ## speed, printed with versions and machine; longer than a test run
 	$(BIN)/python -m bench.analyse ../shared/real/stocknet

@@ -15,11 +15,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent, SchedulerEvent
+from apscheduler.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    JobExecutionEvent,
+    SchedulerEvent,
+)
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -54,19 +60,23 @@ JOBS: tuple[Job, ...] = (
 )
 
 
-def build(scheduler: AsyncIOScheduler, app: App) -> None:
+def build(scheduler: AsyncIOScheduler, app: App, jobs: Sequence[Job] = JOBS) -> None:
     """Put the timetable on a scheduler that has not been started."""
-    for job in JOBS:
+    for job in jobs:
         scheduler.add_job(
             _guarded(job, app), IntervalTrigger(seconds=max(0.05, job.every_s(app)), timezone=UTC), id=job.name,
             next_run_time=datetime.now(UTC) + timedelta(seconds=0 if job.every_s(app) <= 60 else 30),
         )  # fmt: skip
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each skipped run; the listener tells the same
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # it warns of each skipped run; the listener tells the same
     scheduler.add_listener(_listen, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
 
 def scheduler() -> AsyncIOScheduler:
-    return AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1})
+    return AsyncIOScheduler(
+        timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+    )
 
 
 def _guarded(job: Job, app: App) -> Callable[[], Awaitable[None]]:
@@ -99,8 +109,8 @@ async def guard(scheduler: AsyncIOScheduler, every_s: float = 1.0, wall: Callabl
     while True:
         await asyncio.sleep(every_s)
         step = (wall() - time.monotonic()) - offset
+        offset += step  # a clock that is slowly put right has not stepped
         if abs(step) > STEP_S:
-            offset += step
             event(log, "warning", "the clock was set; all jobs run at once", by_s=round(step, 1))
             rearm(scheduler)
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 async def serve(app: App) -> int:
     """Run all jobs until SIGTERM or SIGINT, or until something can't be kept. Exit code: 0, or 1 with the reason logged."""
-    from jobs import build, guard, scheduler  # noqa: PLC0415 (the package holds the table of the jobs, this module among them)
+    from jobs import build, guard, scheduler
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

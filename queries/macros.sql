@@ -22,16 +22,17 @@ CREATE OR REPLACE MACRO normal_upper_tail(of_abs) AS (
 CREATE OR REPLACE MACRO ratio_of(bulls, bears) AS (CASE WHEN bulls + bears > 0 THEN bulls::DOUBLE / (bulls + bears) END);
 
 -- Wilson's 95 % interval of the ratio (Wilson 1927), z = 1.959963984540054
-CREATE OR REPLACE MACRO wilson_low(bulls, bears) AS (CASE WHEN bulls + bears > 0 THEN greatest(0.0,
+-- rounding never puts the ratio outside of it
+CREATE OR REPLACE MACRO wilson_low(bulls, bears) AS (CASE WHEN bulls + bears > 0 THEN least(ratio_of(bulls, bears), greatest(0.0,
     (ratio_of(bulls, bears) + 3.841458820694124 / (2 * (bulls + bears))
      - 1.959963984540054 * sqrt(ratio_of(bulls, bears) * (1 - ratio_of(bulls, bears)) / (bulls + bears)
                                 + 3.841458820694124 / (4 * (bulls + bears)::DOUBLE * (bulls + bears))))
-    / (1 + 3.841458820694124 / (bulls + bears))) END);
-CREATE OR REPLACE MACRO wilson_high(bulls, bears) AS (CASE WHEN bulls + bears > 0 THEN least(1.0,
+    / (1 + 3.841458820694124 / (bulls + bears)))) END);
+CREATE OR REPLACE MACRO wilson_high(bulls, bears) AS (CASE WHEN bulls + bears > 0 THEN greatest(ratio_of(bulls, bears), least(1.0,
     (ratio_of(bulls, bears) + 3.841458820694124 / (2 * (bulls + bears))
      + 1.959963984540054 * sqrt(ratio_of(bulls, bears) * (1 - ratio_of(bulls, bears)) / (bulls + bears)
                                 + 3.841458820694124 / (4 * (bulls + bears)::DOUBLE * (bulls + bears))))
-    / (1 + 3.841458820694124 / (bulls + bears))) END);
+    / (1 + 3.841458820694124 / (bulls + bears)))) END);
 
 -- Antweiler & Frank 2004. The two are mathematically tied: they are no independent evidence.
 CREATE OR REPLACE MACRO bullishness_of(bulls, bears) AS (

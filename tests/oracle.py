@@ -34,6 +34,7 @@ def day_number(moment: datetime) -> int:
     return (moment - EPOCH) // DAY
 
 
+@cache
 def hour_of_week(hour: int) -> int:
     """0..167, Monday midnight in New York first."""
     local = (EPOCH + hour * HOUR).astimezone(NEW_YORK)
@@ -102,6 +103,7 @@ class Oracle:
         self.expectation = cache(self._expectation)
         self.pool_rate = cache(self._pool_rate)
         self.listened_hours = cache(self._listened_hours)
+        self.days = cache(self._days)
 
     # -------------------------------------------------------------------------------------------- facts
 
@@ -182,7 +184,8 @@ class Oracle:
     def _listened_hours(self, symbol: str, day: int) -> dict[int, float]:
         """hour -> share, over the 28 days before ``day``: those in which the symbol could be heard."""
         hours = range((day - 28) * 24, day * 24)
-        own = {hour: self.ears(hour, symbol) for hour in hours}
+        streams = {stream for _, stream in self.covered}
+        own = {hour: self.ears(hour, symbol) for hour in hours} if f"symbol/{symbol}" in streams else {}
         if any(own.values()):
             return {hour: fmean(ears + self.ears(hour, None)) for hour, ears in own.items() if ears}
         return {hour: fmean(ears) for hour in hours if (ears := self.ears(hour, None) or self.all_ears(hour))}
@@ -233,7 +236,7 @@ class Oracle:
     def _pool_rate(self, day: int) -> float | None:
         rates = []
         for symbol in self.by_symbol:
-            days = self._days(symbol, day) if self.spoken_of(symbol, day) else []
+            days = self.days(symbol, day) if self.spoken_of(symbol, day) else []
             if days:
                 rates.append(sum(organic for _, organic, _ in days) / sum(hours for _, _, hours in days))
         return median(rates) if rates else None
@@ -242,9 +245,9 @@ class Oracle:
         pool = self.pool_rate(day)
         if pool is None:
             return None
-        known = self.spoken_of(symbol, day) and bool(self._days(symbol, day))
+        known = self.spoken_of(symbol, day) and bool(self.days(symbol, day))
         name = symbol if known else "*"
-        days = self._days(name, day)
+        days = self.days(name, day)
         kept = sorted(days, key=lambda one: (-one[1], -one[0]))[3:]
         rate = (sum(organic for _, organic, _ in kept) + 168 * pool) / (sum(hours for _, _, hours in kept) + 168)
         blocks: dict[int, list[float]] = defaultdict(lambda: [0, 0.0])
@@ -343,7 +346,7 @@ class Oracle:
     def _own_z(self, symbol: str, at: datetime, bulls: int, bears: int) -> float | None:
         """NULL too where the volume baseline has no row of its own: nobody could hear the symbol in the 28 days before."""
         day = day_number(at)
-        known = self.spoken_of(symbol, day) and self._days(symbol, day)
+        known = self.spoken_of(symbol, day) and self.days(symbol, day)
         p0 = self.market(day).p0
         own = [_log_odds(b, s, p0) for (name, on), (b, s) in self.opinions.items() if name == symbol and day - 30 <= on < day and b + s >= 3]
         if bulls + bears < 3 or len(own) < 10 or not known or stdev(own) == 0:

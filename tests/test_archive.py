@@ -229,7 +229,8 @@ EXPORTED = {
     "source": "stocktwits", "id": "77", "stream": "symbol/GME", "created_at": "2026-03-02T15:04:05Z",
     "fetched_at": "2026-03-02T15:05:00Z", "author": "0f" * 16, "text": "loading $GME", "lang": "en",
     "url": "https://example.org/77", "label": "bullish", "reply_to": "76", "reshare_of": None, "likes": 3,
-    "reshares": None, "replies": 0, "symbols": ["gme", "GME", "AMC"], "deleted": False, "deleted_at": None, "revision": "r1",
+    "reshares": None, "replies": 0, "symbols": ["gme", "GME", "AMC"], "deleted": False, "deleted_at": None,
+    "revision": "r1",
 }  # fmt: skip
 
 

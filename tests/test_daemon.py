@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import duckdb
 import pytest
 from world import CUT, FAILING, HTML, REFUSED, World, too_many
 from world_corpus import invent
-from world_daemon import Daemon, ask, database, until, wait_for_truth, wait_until_asked, write_config
+from world_daemon import Daemon, ask, database, tracker, until, wait_for_truth, wait_until_asked, write_config
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +99,155 @@ def test_a_source_in_trouble_does_not_stop_the_others_and_is_made_up_for(world: 
     assert len(world.named()) == 7
     failed = dict(ask(database(config), "SELECT status, count(*) FROM polls WHERE up = 0 GROUP BY status"))
     assert failed.keys() == {"unavailable", "malformed", "rate_limited", "denied"}
+
+
+# --------------------------------------------------------------------------------------------------- refusals
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {}, sources=())
+    with Daemon(config) as first:
+        until(lambda: "started" in first.log or not first.running, 30.0, "the first one runs", hint=lambda: first.log)
+        second = tracker(config, "run")
+        assert second.returncode == 1
+        assert f"as process {first.process.pid}" in second.stderr
+        assert second.stderr.count("\n") == 1
+        assert first.running
+        assert first.stop() == 0
+    with Daemon(config) as third:  # the lock goes with its holder
+        until(lambda: third.log.count("started") == 2 or not third.running, 30.0, "the next one runs", hint=lambda: third.log)
+        third.kill()
+    with Daemon(config) as fourth:
+        until(lambda: fourth.log.count("started") == 3 or not fourth.running, 30.0, "one runs after a kill", hint=lambda: fourth.log)
+        assert fourth.stop() == 0
+
+
+def test_a_wrong_configuration_ends_with_2_and_every_problem_at_once(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[http]\ndeadline = "soon"\nmax_pages = 0\n[sources.redit]\n[spikes]\nz = "three"\n', encoding="utf-8")
+    found = tracker(config, "run")
+    assert found.returncode == 2
+    for path in ("http.deadline", "http.max_pages", "sources.redit", "spikes.z"):
+        assert path in found.stderr
+    assert "Traceback" not in found.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_configuration_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
+    found = tracker(tmp_path / "nowhere.toml", "run")
+    assert found.returncode == 2
+    assert "nowhere.toml" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "once", "top", "sql", "rebuild"])
+def test_a_file_of_a_newer_version_is_refused_and_stays_as_it_is(tmp_path: Path, name: str, made: Path) -> None:
+    config = write_config(tmp_path, {}, sources=())
+    file = database(config)
+    file.parent.mkdir()
+    shutil.copyfile(made, file)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("INSERT INTO schema_version SELECT version + 1, applied_at, 'tomorrow' FROM schema_version LIMIT 1")
+    before = file.read_bytes()
+    found = tracker(config, name, *(["SELECT 1"] if name == "sql" else []))
+    assert found.returncode == 1
+    assert "newer tracker" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert file.read_bytes() == before
+
+
+def test_a_database_of_somebody_else_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {}, sources=())
+    file = database(config)
+    file.parent.mkdir()
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE recipes (name VARCHAR)")
+    before = file.read_bytes()
+    found = tracker(config, "run")
+    assert found.returncode == 1
+    assert "not a tracker database" in found.stderr
+    assert "recipes" in found.stderr
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {}, sources=())
+    file = database(config)
+    file.parent.mkdir()
+    file.write_text("shopping list\n" * 1000, encoding="utf-8")
+    before = file.read_bytes()
+    for arguments in (("run",), ("sql", "SELECT 1")):
+        found = tracker(config, *arguments)
+        assert found.returncode == 1, arguments
+        assert str(file) in found.stderr
+        assert "Traceback" not in found.stderr
+    assert file.read_bytes() == before
+
+
+def test_a_data_folder_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+    """A file stands where the folder should be: chmod does not keep root out."""
+    config = write_config(tmp_path, {}, sources=())
+    (tmp_path / "data").write_text("not a folder", encoding="utf-8")
+    for name in ("run", "once"):
+        found = tracker(config, name)
+        assert found.returncode == 1
+        assert "data folder" in found.stderr
+        assert str(tmp_path / "data") in found.stderr
+        assert "Traceback" not in found.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of this version."""
+    config = write_config(tmp_path_factory.mktemp("made"), {}, sources=())
+    found = tracker(config, "once", "rollup")
+    assert found.returncode == 0, found.stderr
+    return database(config)
+
+
+# --------------------------------------------------------------------------------------------------- a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 40 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(place)], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting a small file system is not permitted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path, leave: int) -> Path:
+    """A ballast that leaves so many bytes free."""
+    ballast = place / "ballast"
+    free = os.statvfs(place)
+    with ballast.open("wb") as file:
+        file.write(bytes(max(0, free.f_bavail * free.f_frsize - leave)))
+    return ballast
+
+
+@pytest.mark.parametrize("leave", [2_000_000, 0], ids=["nearly full", "full"])
+def test_a_full_disk_is_said_clearly_and_nothing_is_lost_once_there_is_space(world: World, small_disk: Path, leave: int) -> None:
+    config = write_config(small_disk, world.base_urls)
+    daemon = Daemon(config)
+    daemon.log_path = small_disk.parent / "daemon.log"
+    with daemon:
+        wait_until_asked(daemon, world, ALL)
+        world.publish(invent(8, time.time() + 0.2, 6.0, {"stocktwits": 80, "reddit": 60, "hackernews": 20, "bluesky": 40}))
+        until(lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"), 30.0, "Bluesky has a cursor")
+        ballast = fill(small_disk, leave)
+        until(lambda: "polling pauses" in daemon.log or not daemon.running, 20.0, "the daemon notices", hint=lambda: daemon.log)
+        until(world.all_shown, 30.0, "the world has said everything")
+        assert daemon.running or daemon.process.returncode == 1
+        assert re.search(r"the disk is (nearly )?full|can't be kept|No space left", daemon.log), daemon.log
+        assert "Traceback" not in daemon.log
+        assert "  | " not in daemon.log, daemon.log
+        ballast.unlink()
+        if not daemon.running:
+            daemon.start()
+        wait_for_truth(daemon, world, 40.0)
+        assert daemon.stop() == 0, daemon.log[-2000:]
+    assert tracker(config, "check", "--deep").returncode == 0

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -95,7 +96,9 @@ def new_database() -> Connection:
 
 @cache
 def _shared_database() -> Connection:
-    return new_database()
+    connection = new_database()
+    atexit.register(connection.close)
+    return connection
 
 
 def fresh_database() -> Connection:

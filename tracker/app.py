@@ -92,7 +92,9 @@ def author_key(data_dir: Path) -> bytes:
         except FileExistsError:
             key = path.read_bytes()
             if len(key) != 32:
-                raise BadInput("the key of the author hashes is damaged: expected 32 bytes", str(path), f"found {len(key)}") from None
+                raise BadInput(
+                    "the key of the author hashes is damaged: expected 32 bytes", str(path), f"found {len(key)}"
+                ) from None
             return key
         with os.fdopen(handle, "wb") as file:
             key = secrets.token_bytes(32)
@@ -123,7 +125,11 @@ class DaemonLock:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             file.close()
-            raise StoreError(f"a tracker already runs on this data folder, as process {holder}", str(self.path.parent), "stop it first, or give this one another --data-dir") from None
+            raise StoreError(
+                f"a tracker already runs on this data folder, as process {holder}",
+                str(self.path.parent),
+                "stop it first, or give this one another --data-dir",
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))
@@ -139,7 +145,13 @@ class DaemonLock:
 def analysis_of(config: Config) -> Analysis:
     extract = config.extract
     return Analysis(
-        finder=make_finder(config.watchlist.watched, threshold=extract.threshold, block=extract.block, allow=extract.allow, aliases=extract.aliases),
+        finder=make_finder(
+            config.watchlist.watched,
+            threshold=extract.threshold,
+            block=extract.block,
+            allow=extract.allow,
+            aliases=extract.aliases,
+        ),
         scorer=make_scorer(config.tone.scorer, config.tone.neutral_band, config.tone.lexicon),
         author_key=author_key(config.tracker.data_dir),
         only=None if config.watchlist.discover else frozenset(config.watchlist.watched),
@@ -152,7 +164,9 @@ def universe_of(config: Config) -> Universe:
 
 def store_of(config: Config) -> Store:
     settings = config.store
-    return Store(Opening(settings.path, f"{settings.memory_limit // 1_000_000}MB", settings.threads), settings.spill_limit)
+    return Store(
+        Opening(settings.path, f"{settings.memory_limit // 1_000_000}MB", settings.threads), settings.spill_limit
+    )
 
 
 def meter_constants(config: Config) -> dict[str, float | int | str]:
@@ -167,9 +181,14 @@ def meter_constants(config: Config) -> dict[str, float | int | str]:
 
 def prepare_store(config: Config, store: Store, universe: Universe, now: datetime, wait_s: float = 10.0) -> None:
     """Create or migrate the file and write down what is in force."""
-    symbols = [(info.symbol, info.name, info.kind, info.status) for info in (universe.get(symbol) for symbol in universe) if info is not None]
+    symbols = [
+        (info.symbol, info.name, info.kind, info.status)
+        for info in (universe.get(symbol) for symbol in universe)
+        if info is not None
+    ]
     store.prepare(
         now, meter_constants(config), configuration.in_force(config), config.watchlist.symbols, config.watchlist.groups, sorted(symbols), wait_s=wait_s,
+        windows=[(window.name, round(window.seconds)) for window in config.meter.windows],
     )  # fmt: skip
 
 
@@ -199,19 +218,38 @@ class App:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._last_reading_at: datetime | None = None
         self._changes = Changes(False)
-        self._rolled_up_at = 0.0
+        self._prepared = False  # the file has the shape and the settings of this program
 
     async def open(self) -> None:
         """Prepare the file, load where we stand. StoreError when the file can't be used."""
-        now = self.clock.now()
-        await self.in_store(prepare_store, self.config, self.store, self.universe, now, 15.0)
+        try:
+            await self.in_store(self._prepare, 10.0)
+        except StoreLocked as error:
+            # a reader may hold the file for hours: what it holds can be read all the same, and polls go into the journal
+            if not await self.in_store(self.store.is_current):
+                raise
+            self._changes.changed("locked", True)
+            event(
+                log,
+                "warning",
+                "the database is held by somebody else; messages are kept in the journal",
+                holder_pid=error.holder_pid,
+            )
         await self.in_store(self._load)
+
+    def _prepare(self, wait_s: float) -> None:
+        prepare_store(self.config, self.store, self.universe, self.clock.now(), wait_s)
+        self._prepared = True
 
     def _load(self) -> None:
         longest = max((target.budget.seconds for target in self.poller.targets.values()), default=0.0)
         standing = self.store.standing(self.clock.now() - timedelta(seconds=longest))
         self.poller.stand(standing.streams, standing.limits, standing.used)
-        retired = [stream for stream in standing.streams if stream.enabled and stream.key not in {s.key for s in self.poller.streams}]
+        retired = [
+            stream
+            for stream in standing.streams
+            if stream.enabled and stream.key not in {s.key for s in self.poller.streams}
+        ]
         if retired:  # no longer configured: their place is kept, they are not asked
             self.store.save_streams([replace(stream, enabled=False) for stream in retired])
         with self.store.reading() as connection:
@@ -238,7 +276,12 @@ class App:
             return []
         if self.store.full:
             if self._changes.changed("full", True):
-                event(log, "error", "polling pauses: the journal is full and the database can't be written", journal=str(self.store.journal.path))
+                event(
+                    log,
+                    "error",
+                    "polling pauses: the journal is full and the database can't be written",
+                    journal=str(self.store.journal.path),
+                )
             return []
         self._changes.changed("full", False)
         if self._short_of_disk():
@@ -251,7 +294,13 @@ class App:
         short = free < LEAST_FREE_BYTES and free < folder.f_blocks * folder.f_frsize // 10
         if self._changes.changed("disk", short):
             if short:
-                event(log, "error", "polling pauses: the disk is nearly full", free_bytes=free, folder=str(self.store.opening.path.parent))
+                event(
+                    log,
+                    "error",
+                    "polling pauses: the disk is nearly full",
+                    free_bytes=free,
+                    folder=str(self.store.opening.path.parent),
+                )
             else:
                 event(log, "info", "polling goes on: there is space again", free_bytes=free)
         return short
@@ -261,8 +310,13 @@ class App:
         await self.in_store(self._flush, wait_s)
 
     def _flush(self, wait_s: float) -> None:
-        at = floor_to(self.clock.now(), max(READING_GRID_S, self.config.jobs.readings_s - self.config.jobs.readings_s % READING_GRID_S))
+        at = floor_to(
+            self.clock.now(),
+            max(READING_GRID_S, self.config.jobs.readings_s - self.config.jobs.readings_s % READING_GRID_S),
+        )
         try:
+            if not self._prepared:
+                self._prepare(wait_s)
             if self._last_reading_at is None or at > self._last_reading_at:
                 self.store.take_readings(at, self.clock.now(), wait_s)
                 self._last_reading_at = at
@@ -270,7 +324,13 @@ class App:
                 self.store.flush(wait_s)
         except StoreLocked as error:
             if self._changes.changed("locked", True):
-                event(log, "warning", "the database is held by somebody else; messages are kept in the journal", holder_pid=error.holder_pid, waiting=self.store.waiting)
+                event(
+                    log,
+                    "warning",
+                    "the database is held by somebody else; messages are kept in the journal",
+                    holder_pid=error.holder_pid,
+                    waiting=self.store.waiting,
+                )
             return
         if self._changes.changed("locked", False):
             event(log, "info", "the database is free again; everything that was kept is stored")

@@ -176,7 +176,7 @@ def _mood(facts: BriefFacts, at: datetime, zone: str) -> str:
     if seen is None and day is not None:
         few = f"{_opinions(day)} in {_count(day.organic, 'organic message')} of the 24 hours before"
         return f"{who} can't be told as of {part_of_day(day.at, zone)} ({_utc(day.at)}): too few opinions, {few}"
-    assert seen is not None  # noqa: S101 (the cases above leave nothing else)
+    assert seen is not None
     score = "" if seen.sentiment_score is None else f"score {seen.sentiment_score:.0f} of 100 from "
     old = at - seen.at > _DAY
     shown = f"{'last ' if old else ''}'{seen.sentiment_label}' as of {part_of_day(seen.at, zone)}"

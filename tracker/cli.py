@@ -22,8 +22,8 @@ from tracker.cli_context import Context, moment, with_context
 from tracker.clock import FixedClock, SystemClock
 from tracker.config import Config
 from tracker.errors import BadInput, ConfigError, StoreError, TrackerError
-from tracker.ingest import Attempt, conclude
 from tracker.http import Tally
+from tracker.ingest import Attempt, conclude
 from tracker.models import Page, Stream
 from tracker.poller import settle
 from tracker.render import talk
@@ -51,12 +51,25 @@ class _Group(click.Group):
 
 
 def _complain(error: TrackerError) -> None:
-    sys.stderr.write("\n".join(["tracker: " + log.escape(line) if not number else log.escape(line) for number, line in enumerate(str(error).split("\n"))]) + "\n")
+    sys.stderr.write(
+        "\n".join(
+            [
+                "tracker: " + log.escape(line) if not number else log.escape(line)
+                for number, line in enumerate(str(error).split("\n"))
+            ]
+        )
+        + "\n"
+    )
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tracker")
-@click.option("--config", "path", metavar="PATH", help="Configuration file (default: ./config.toml, else the one that comes along).")
+@click.option(
+    "--config",
+    "path",
+    metavar="PATH",
+    help="Configuration file (default: ./config.toml, else the one that comes along).",
+)
 @click.option("--data-dir", metavar="PATH", help="Folder for the database and everything beside it.")
 @click.pass_context
 def main(ctx: click.Context, path: str | None, data_dir: str | None) -> None:
@@ -72,7 +85,7 @@ def _logging(config: Config) -> None:
 @with_context
 def run(config: Config) -> None:
     """The daemon: all jobs, until SIGTERM or Ctrl-C."""
-    from jobs.daemon import serve  # noqa: PLC0415 (only here is a scheduler needed)
+    from jobs.daemon import serve
 
     _logging(config)
     lock = DaemonLock(config.tracker.data_dir)
@@ -141,7 +154,9 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
 @main.command()
 @click.argument("source")
 @click.argument("stream", required=False)
-@click.option("--load", type=click.Path(exists=True, dir_okay=False), help="Read a recorded body in place of the network.")
+@click.option(
+    "--load", type=click.Path(exists=True, dir_okay=False), help="Read a recorded body in place of the network."
+)
 @click.option("--save", type=click.Path(dir_okay=False), help="Record the body of the first answer.")
 @with_context
 def poll(config: Config, source: str, stream: str | None, load: str | None, save: str | None) -> None:
@@ -157,7 +172,7 @@ def poll(config: Config, source: str, stream: str | None, load: str | None, save
 
 
 async def _poll(config: Config, source: str, stream: str | None, load: str | None, save: str | None) -> int:
-    from tracker import sources  # noqa: PLC0415
+    from tracker import sources
 
     settings = config.sources.get(source)
     if settings is None:
@@ -181,7 +196,11 @@ async def _poll(config: Config, source: str, stream: str | None, load: str | Non
         else:
             tasks = app.poll_due()
             if not tasks:
-                waiting = [f"{s.name} until {s.next_poll_at:%Y-%m-%d %H:%M:%SZ}" for s in app.poller.streams if s.next_poll_at is not None]
+                waiting = [
+                    f"{s.name} until {s.next_poll_at:%Y-%m-%d %H:%M:%SZ}"
+                    for s in app.poller.streams
+                    if s.next_poll_at is not None
+                ]
                 raise BadInput("nothing may be asked yet", source, "; ".join(waiting) or "a limit holds")
             await settle(tasks)
         await app.flush(wait_s=10.0)
@@ -193,7 +212,11 @@ async def _poll(config: Config, source: str, stream: str | None, load: str | Non
     code = FINE
     for outcome in app.poller.outcomes:
         report = outcome.batch.report
-        said = str(outcome.error) if outcome.error else f"{report.fetched} items, {len(outcome.batch.messages)} messages, {len(outcome.batch.mentions)} mentions"
+        said = (
+            str(outcome.error)
+            if outcome.error
+            else f"{report.fetched} items, {len(outcome.batch.messages)} messages, {len(outcome.batch.mentions)} mentions"
+        )
         talk.print(f"{report.source} {report.stream}: {report.status}: {said}", markup=False)
         code = FAILED if outcome.error else code
         if save is not None and outcome.bodies:
@@ -207,7 +230,9 @@ async def _load(app: App, source: str, name: str, path: Path) -> None:
     stream = next((stream for stream in app.poller.streams if stream.name == name), Stream(source, name))
     items = target.source.parse(path.read_bytes())
     now = app.clock.now()
-    outcome = conclude(stream, target.plan, app.analysis, Attempt(now, 0, Tally(), now), Page(items=tuple(items), cursor=None), None)
+    outcome = conclude(
+        stream, target.plan, app.analysis, Attempt(now, 0, Tally(), now), Page(items=tuple(items), cursor=None), None
+    )
     await app.keep(replace(outcome.batch, stream=None))
     if app.poller.outcomes is not None:
         app.poller.outcomes.append(outcome)
@@ -215,15 +240,19 @@ async def _load(app: App, source: str, name: str, path: Path) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
-@click.option("--as", "form", required=True, metavar="FORMAT", help="stocktwits, reddit, jetstream, hackernews, x, ndjson.")
+@click.option(
+    "--as", "form", required=True, metavar="FORMAT", help="stocktwits, reddit, jetstream, hackernews, x, ndjson."
+)
 @click.option("--readings", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True)
 @click.option("--no-clock", is_flag=True, help="Only load facts; the next run rolls them up.")
 @click.option("--keep", type=click.Choice(["all", "mentions"]), default="all", show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 @with_context
-def replay(config: Config, paths: tuple[str, ...], form: str, readings: str, no_clock: bool, keep: str, as_json: bool) -> None:
+def replay(
+    config: Config, paths: tuple[str, ...], form: str, readings: str, no_clock: bool, keep: str, as_json: bool
+) -> None:
     """Archives through the same pipeline, on a simulated clock."""
-    from tracker.replay import replay as play  # noqa: PLC0415
+    from tracker.replay import replay as play
 
     _logging(config)
     lock = DaemonLock(config.tracker.data_dir)
@@ -231,7 +260,14 @@ def replay(config: Config, paths: tuple[str, ...], form: str, readings: str, no_
     try:
         store = store_of(config)
         prepare_store(config, store, universe_of(config), datetime.now(UTC))
-        with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[messages]:,} messages"), TimeElapsedColumn(), console=talk, transient=True) as bar:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[messages]:,} messages"),
+            TimeElapsedColumn(),
+            console=talk,
+            transient=True,
+        ) as bar:
             task = bar.add_task("reading", total=None, messages=0)
             report = play(
                 ["-" if path == "-" else Path(path) for path in paths], form, config=config, store=store,

@@ -31,11 +31,19 @@ class Verdict:
 
 def check_all(config: Config, *, deep: bool, as_json: bool) -> int:
     """Print the verdicts; 0 when nothing is wrong, else 1."""
-    verdicts = [_config(config), _versions(), _folder(config.tracker.data_dir), *_database(config, deep), *_sources(config)]
+    verdicts = [
+        _config(config),
+        _versions(),
+        _folder(config.tracker.data_dir),
+        *_database(config, deep),
+        *_sources(config),
+    ]
     if as_json:
         click.echo(json.dumps([asdict(verdict) for verdict in verdicts], ensure_ascii=False, indent=1))
     else:
-        table(["what", "verdict", ""], [[v.what, {True: "ok", False: "WRONG", None: "–"}[v.ok], v.said] for v in verdicts])
+        table(
+            ["what", "verdict", ""], [[v.what, {True: "ok", False: "WRONG", None: "–"}[v.ok], v.said] for v in verdicts]
+        )
     return 1 if any(verdict.ok is False for verdict in verdicts) else 0
 
 
@@ -45,7 +53,9 @@ def _config(config: Config) -> Verdict:
 
 
 def _versions() -> Verdict:
-    parts = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "httpx", "APScheduler", "vaderSentiment", "websockets"))
+    parts = ", ".join(
+        f"{name} {version(name)}" for name in ("duckdb", "httpx", "APScheduler", "vaderSentiment", "websockets")
+    )
     return Verdict("versions", True, f"Python {platform.python_version()}, {parts}")
 
 
@@ -56,7 +66,9 @@ def _folder(folder: Path) -> Verdict:
     free = os.statvfs(place)
     megabytes = free.f_bavail * free.f_frsize // 1_000_000
     writable = os.access(place, os.W_OK)
-    return Verdict("data folder", writable, f"{folder}: {'writable' if writable else 'can not be written'}, {megabytes:,} MB free")
+    return Verdict(
+        "data folder", writable, f"{folder}: {'writable' if writable else 'can not be written'}, {megabytes:,} MB free"
+    )
 
 
 def _database(config: Config, deep: bool) -> list[Verdict]:
@@ -65,9 +77,18 @@ def _database(config: Config, deep: bool) -> list[Verdict]:
         return [Verdict("database", None, f"{store.opening.path}: not there yet, the first run makes it")]
     try:
         with store.reading(5.0) as connection:
-            found = [Verdict("database", True, f"{store.opening.path}: version {stored_version(connection)}, {store.opening.path.stat().st_size / 1e6:,.1f} MB")]
+            found = [
+                Verdict(
+                    "database",
+                    True,
+                    f"{store.opening.path}: version {stored_version(connection)}, {store.opening.path.stat().st_size / 1e6:,.1f} MB",
+                )
+            ]
             if deep:
-                found += [Verdict(f"unique {name}", extra == 0, f"{extra:,} rows too many") for name, extra in doubles(connection)]
+                found += [
+                    Verdict(f"unique {name}", extra == 0, f"{extra:,} rows too many")
+                    for name, extra in doubles(connection)
+                ]
     except StoreLocked as error:
         return [Verdict("database", None, str(error))]
     except TrackerError as error:
@@ -81,6 +102,12 @@ def _sources(config: Config) -> list[Verdict]:
         module = sources.load(name)
         missing = [credential for credential in module.CREDENTIALS if credential not in settings.credentials]
         key = f"; could use {', '.join(missing)}" if missing else ""
-        state = f"on, {len(settings.streams)} streams every {settings.interval_s:g} s" if settings.enabled else f"off: {settings.off_reason}"
-        found.append(Verdict(f"source {name}", True if settings.enabled else None, f"{state}; terms: {module.TERMS}{key}"))
+        state = (
+            f"on, {len(settings.streams)} streams every {settings.interval_s:g} s"
+            if settings.enabled
+            else f"off: {settings.off_reason}"
+        )
+        found.append(
+            Verdict(f"source {name}", True if settings.enabled else None, f"{state}; terms: {module.TERMS}{key}")
+        )
     return found

@@ -26,7 +26,9 @@ _WAIT_S = 15.0  # how long a question waits for a writer to let go
 def _existing(config: Config) -> Store:
     store = store_of(config)
     if not store.exists:
-        raise BadInput("there is no database yet", str(store.opening.path), "start `tracker run`, or `tracker replay` an archive")
+        raise BadInput(
+            "there is no database yet", str(store.opening.path), "start `tracker run`, or `tracker replay` an archive"
+        )
     return store
 
 
@@ -37,7 +39,9 @@ def _existing(config: Config) -> Store:
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--output", metavar="PATH")
 @with_context
-def query(config: Config, name: str | None, parameters: tuple[str, ...], form: str, as_json: bool, output: str | None) -> None:
+def query(
+    config: Config, name: str | None, parameters: tuple[str, ...], form: str, as_json: bool, output: str | None
+) -> None:
     """List the reports, or run one with its parameters."""
     form = "json" if as_json else form
     if name is None:
@@ -96,7 +100,19 @@ def brief(config: Config, symbols: tuple[str, ...], at: datetime | None, form: s
     click.echo("\n\n".join(written))
 
 
-_TOP = ("place", "symbol", "messages", "organic", "authors", "volume_label", "volume_change", "buzz", "bullish_ratio", "sentiment_score", "sentiment_label")
+_TOP = (
+    "place",
+    "symbol",
+    "messages",
+    "organic",
+    "authors",
+    "volume_label",
+    "volume_change",
+    "buzz",
+    "bullish_ratio",
+    "sentiment_score",
+    "sentiment_label",
+)
 
 
 @click.command()
@@ -110,7 +126,7 @@ def top(config: Config, window: str, at: datetime | None, limit: int, as_json: b
     with _existing(config).reading(_WAIT_S) as connection:
         columns, rows = people.select(
             connection,
-            f"""SELECT {', '.join(_TOP)}, "at" FROM leaderboard(coalesce($1::TIMESTAMP, (SELECT max("at") FROM readings)), $2) LIMIT $3""",
+            f"""SELECT {", ".join(_TOP)}, "at" FROM leaderboard(coalesce($1::TIMESTAMP, (SELECT max("at") FROM readings)), $2) LIMIT $3""",
             [naive_utc(at), window, limit],
         )
     if not rows:
@@ -137,10 +153,25 @@ def status(config: Config, as_json: bool) -> None:
     off = {name: settings.off_reason for name, settings in config.sources.items() if not settings.enabled}
     totals_row = dict(zip(totals[0], totals[1][0], strict=True))
     if as_json:
-        found = {"streams": [dict(zip(columns, map(plain, row), strict=True)) for row in rows], "totals": {k: plain(v) for k, v in totals_row.items()}, "off": off}
+        found = {
+            "streams": [dict(zip(columns, map(plain, row), strict=True)) for row in rows],
+            "totals": {k: plain(v) for k, v in totals_row.items()},
+            "off": off,
+        }
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
-    shown = ["source", "stream", "status", "last_success_at", "next_poll_at", "failures", "added_1d", "up_1d", "gaps", "note"]
+    shown = [
+        "source",
+        "stream",
+        "status",
+        "last_success_at",
+        "next_poll_at",
+        "failures",
+        "added_1d",
+        "up_1d",
+        "gaps",
+        "note",
+    ]
     places = [columns.index(name) for name in shown]
     table(shown, [[row[place] for place in places] for row in rows])
     table(list(totals_row), [list(totals_row.values())])
@@ -199,7 +230,17 @@ def score(config: Config, text: str | None, lines: bool, as_json: bool) -> None:
     tone = analysis.scorer.explain(text)
     if as_json:
         mentions = [{**dataclasses.asdict(mention), "counted": mention.symbol in counted} for mention in found]
-        click.echo(json.dumps({"mentions": mentions, **_tone(tone), "reasons": [{"term": term, "weight": weight} for term, weight in tone.reasons]}, ensure_ascii=False, indent=1))
+        click.echo(
+            json.dumps(
+                {
+                    "mentions": mentions,
+                    **_tone(tone),
+                    "reasons": [{"term": term, "weight": weight} for term, weight in tone.reasons],
+                },
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
         return
     rows = [[m.symbol, m.match, m.surface, m.start, m.confidence, m.symbol in counted, m.reason] for m in found]
     table(["symbol", "match", "surface", "start", "confidence", "counted", "why"], rows, "mentions")
@@ -225,7 +266,10 @@ def _score_lines(analysis: Analysis) -> None:
                 text, source = given["text"], str(given.get("source") or "")
         mentions = analysis.finder.counted(analysis.finder.find(text, (), source))
         tone = analysis.scorer.score(text)
-        told = [{"symbol": m.symbol, "match": m.match, "surface": m.surface, "start": m.start, "confidence": m.confidence} for m in mentions]
+        told = [
+            {"symbol": m.symbol, "match": m.match, "surface": m.surface, "start": m.start, "confidence": m.confidence}
+            for m in mentions
+        ]
         sys.stdout.write(json.dumps({"mentions": told, **_tone(tone)}, ensure_ascii=False) + "\n")
 
 

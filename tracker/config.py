@@ -246,7 +246,10 @@ def _bands(value: object) -> tuple[float, float, float, float]:
 def _window(value: object) -> Window:
     if not isinstance(value, str):
         raise v.Wrong('a duration in quotes such as "24h"')
-    return Window(value.strip(), v.duration()(value))
+    seconds = v.duration()(value)
+    if seconds % 300:  # readings are sums of 5-minute buckets
+        raise v.Wrong("a multiple of 5 minutes")
+    return Window(value.strip(), seconds)
 
 
 def _meter(table: t.Table) -> Meter:
@@ -259,7 +262,7 @@ def _meter(table: t.Table) -> Meter:
         bands=table.take("bands", _bands, default.bands),
         windows=windows,
         k=table.take("k", v.number(0, 1000, above=True), default.k),
-        baseline_days=table.take("baseline_days", v.whole(1, 3650), default.baseline_days),
+        baseline_days=table.take("baseline_days", v.whole(7, 365), default.baseline_days),
     )
     table.close()
     return found_meter

@@ -36,7 +36,7 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 _SYMBOL = re.compile(r"(?=[.\-_=^]*[A-Za-z0-9])[A-Za-z0-9.\-_=^]{1,15}")
 
 
-class Wrong(ValueError):  # noqa: N818 - `raise Wrong("a path")` reads as what it means
+class Wrong(ValueError):
     """A value that a converter can't use; its text is what was expected."""
 
 

@@ -585,7 +585,7 @@ async def raw_bytes(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
     The stream is read itself, not through ``aiter_raw``, which refuses the answers of httpx's own fake transport.
     """
     stream = answer.stream
-    assert isinstance(stream, AsyncIterable)  # noqa: S101 - an async client has no other
+    assert isinstance(stream, AsyncIterable)
     async for chunk in stream:
         yield chunk
 

@@ -108,7 +108,9 @@ def digest(
                 continue
             if fetched_at is not None:
                 when = min(when, fetched_at)
-            deletions.append(DeletionRow(item.source, item.id, analysis.hash_author(item.source, item.author), item.revision, when))
+            deletions.append(
+                DeletionRow(item.source, item.id, analysis.hash_author(item.source, item.author), item.revision, when)
+            )
         else:
             known_at = fetched_at or item.created_at
             if known_at is None:
@@ -181,7 +183,13 @@ class Outcome:
 
 
 async def poll(
-    source: Source, stream: Stream, plan: PollPlan, http: Http, analysis: Analysis, clock: Clock, tally: Tally | None = None
+    source: Source,
+    stream: Stream,
+    plan: PollPlan,
+    http: Http,
+    analysis: Analysis,
+    clock: Clock,
+    tally: Tally | None = None,
 ) -> Outcome:
     """Ask one stream once. A SourceError becomes a row in ``polls`` and a longer wait; anything else is a bug and goes up.
 
@@ -223,7 +231,9 @@ def conclude(
     failures = 0 if failed is None else stream.failures + 1
     wish = tally.wait_s if failed is None else failed.retry_after_s
     more = page is not None and page.more
-    wait_s = next_wait_s(plan.pace, status=status, failures=failures, wish_s=wish, more=more, key=f"{stream.source}/{stream.name}")
+    wait_s = next_wait_s(
+        plan.pace, status=status, failures=failures, wish_s=wish, more=more, key=f"{stream.source}/{stream.name}"
+    )
     rows = Digest((), (), (), (), 0)
     if page is not None:
         rows = digest(page.items, analysis, stream=stream.name, fetched_at=attempt.ended_at, keep=plan.keep)
@@ -235,7 +245,9 @@ def conclude(
         failures=failures,
         next_poll_at=due,
         last_success_at=attempt.started_at if failed is None else stream.last_success_at,
-        last_message_at=max((moment for moment in (newest, stream.last_message_at) if moment is not None), default=None),
+        last_message_at=max(
+            (moment for moment in (newest, stream.last_message_at) if moment is not None), default=None
+        ),
         note=(page.note if page is not None else None) if failed is None else str(failed)[:_ERROR_CHARACTERS],
     )
     report = PollReport(
@@ -247,7 +259,9 @@ def conclude(
     )  # fmt: skip
     gaps: tuple[GapRow, ...] = ()
     if page is not None and page.gap is not None:
-        gaps = (GapRow(stream.source, stream.name, page.gap.from_at, page.gap.to_at, page.gap.reason, attempt.ended_at),)
+        gaps = (
+            GapRow(stream.source, stream.name, page.gap.from_at, page.gap.to_at, page.gap.reason, attempt.ended_at),
+        )
     batch = Batch(
         report=report, stream=after, messages=rows.messages, mentions=rows.mentions, tones=rows.tones, deletions=rows.deletions,
         gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
@@ -255,7 +269,9 @@ def conclude(
     return Outcome(batch, wait_s, failed, tuple(tally.bodies))
 
 
-def limits_of(plan: PollPlan, failed: SourceError | None, wish: float | None, wait_s: float, now: datetime) -> tuple[Limit, ...]:
+def limits_of(
+    plan: PollPlan, failed: SourceError | None, wish: float | None, wait_s: float, now: datetime
+) -> tuple[Limit, ...]:
     """A named time, a rate limit and a refusal hold for everybody in the scope, not for this stream alone."""
     if failed is None and not wish:
         return ()

@@ -243,7 +243,9 @@ class Finder:
             if seen.match == "cashtag" and symbol not in resolved:
                 cut = seen.start is not None and text.startswith("…", seen.start + len(seen.surface or ""))
                 sure = confidence if symbol in self._universe and not cut else SHOUTED_SYMBOL
-                best[symbol] = Mention(symbol, "symbol", seen.surface, seen.start, sure, "not taken for a cashtag by the platform")
+                best[symbol] = Mention(
+                    symbol, "symbol", seen.surface, seen.start, sure, "not taken for a cashtag by the platform"
+                )
 
     def _believe_platform(self, symbol: str, text: str, best: dict[str, Mention]) -> None:
         resolved = self._universe.resolve(symbol)
@@ -258,7 +260,9 @@ class Finder:
             reason = "named by the platform, and written"
             _offer(best, resolved, "platform", surface, start, WRITTEN_BY_PLATFORM, reason)
         elif seen is not None:  # the issuer's name stands there, the symbol was cut off or added
-            best[resolved] = Mention(resolved, "platform", seen.surface, seen.start, seen.confidence, "named by the platform, and by name")
+            best[resolved] = Mention(
+                resolved, "platform", seen.surface, seen.start, seen.confidence, "named by the platform, and by name"
+            )
         else:
             reason = "named by the platform, not written"
             _offer(best, resolved, "platform", None, None, ONLY_BY_PLATFORM, reason)

@@ -118,19 +118,28 @@ class Poller:
         self.failure: BaseException | None = None  # what could not be kept: the process has to stop
         self.outcomes: list[Outcome] | None = None  # collected only where somebody asked for them (`once`)
 
-    def stand(self, streams: Sequence[Stream], limits: Sequence[Limit], used: Mapping[str, Sequence[tuple[datetime, int]]]) -> None:
+    def stand(
+        self, streams: Sequence[Stream], limits: Sequence[Limit], used: Mapping[str, Sequence[tuple[datetime, int]]]
+    ) -> None:
         """Take up where the last run stopped: cursors, due times, limits and budgets as stored."""
         now = self._clock.now()
         shift = self._clock.steady() - now  # stored moments are of the wall clock
         stored = {stream.key: stream for stream in streams}
         for target in self.targets.values():
-            longest = max(target.plan.pace.interval_s, target.plan.pace.max_backoff_s, target.plan.pace.breaker_s, MAX_NAMED_WAIT_S)
+            longest = max(
+                target.plan.pace.interval_s,
+                target.plan.pace.max_backoff_s,
+                target.plan.pace.breaker_s,
+                MAX_NAMED_WAIT_S,
+            )
             for name in target.streams:
                 stream = replace(stored.get((target.name, name), Stream(target.name, name)), enabled=True)
                 due = stream.next_poll_at
                 self._state.streams[stream.key] = stream
                 self._state.due_at[stream.key] = (bound_on_load(due, now, longest) if due is not None else now) + shift
-            self._state.used[target.name] = [when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)]
+            self._state.used[target.name] = [
+                when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)
+            ]
         for limit in limits:
             self._state.not_before[limit.scope] = bound_on_load(limit.not_before, now, MAX_NAMED_WAIT_S) + shift
 
@@ -144,7 +153,9 @@ class Poller:
         started: list[asyncio.Task[None]] = []
         for target, stream, left in who_is_due(self.targets, self._state, self._clock.steady(), slots, push):
             self._state.allowed[stream.key] = min(left, requests_of(target))
-            task = asyncio.create_task(self._run(target, stream, left, stay=push is True), name=f"{stream.source}/{stream.name}")
+            task = asyncio.create_task(
+                self._run(target, stream, left, stay=push is True), name=f"{stream.source}/{stream.name}"
+            )
             self._state.running[stream.key] = task
             task.add_done_callback(partial(self._over, stream.key))
             started.append(task)
@@ -171,7 +182,9 @@ class Poller:
     # -------------------------------------------------------------------------------------------- one stream
 
     async def _run(self, target: Target, stream: Stream, left: int, *, stay: bool) -> None:
-        plan = replace(target.plan, access=replace(target.plan.access, max_pages=max(1, min(target.plan.access.max_pages, left))))
+        plan = replace(
+            target.plan, access=replace(target.plan.access, max_pages=max(1, min(target.plan.access.max_pages, left)))
+        )
         if stay and isinstance(target.source, PushSource):
             await self._listen(target, plan, stream)
             return
@@ -183,11 +196,22 @@ class Poller:
             failed = Unavailable(f"the poll took longer than {self._deadline_s:g} s", target.name)
             outcome = self._failed(stream, plan, failed, started_at, started, tally)
         except Exception as error:
-            event(log, "error", "poll failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
-            outcome = self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started, tally)
+            event(
+                log,
+                "error",
+                "poll failed through an error of ours",
+                source=stream.source,
+                stream=stream.name,
+                exc_info=error,
+            )
+            outcome = self._failed(
+                stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started, tally
+            )
         await self._finish(target, outcome)
 
-    def _failed(self, stream: Stream, plan: PollPlan, failed: SourceError, started_at: datetime, started: float, tally: Tally) -> Outcome:
+    def _failed(
+        self, stream: Stream, plan: PollPlan, failed: SourceError, started_at: datetime, started: float, tally: Tally
+    ) -> Outcome:
         took = round((self._clock.monotonic() - started) * 1000)
         return conclude(stream, plan, self._analysis, Attempt(started_at, took, tally, self._clock.now()), None, failed)
 
@@ -201,14 +225,18 @@ class Poller:
                 async with aclosing(source.listen(client, stream, stream.cursor)) as pages:
                     async for page in pages:
                         took = round((self._clock.monotonic() - started) * 1000)
-                        attempt = Attempt(started_at, took, Tally(requests=asked, bytes=client.tally.bytes), self._clock.now())
+                        attempt = Attempt(
+                            started_at, took, Tally(requests=asked, bytes=client.tally.bytes), self._clock.now()
+                        )
                         client.tally.bytes = 0
                         outcome = await asyncio.to_thread(conclude, stream, plan, self._analysis, attempt, page, None)
                         # due at once when the process starts again, and when the connection is lost
                         after = outcome.batch.stream
                         assert after is not None
                         after = replace(after, next_poll_at=attempt.ended_at)
-                        await self._finish(target, replace(outcome, batch=replace(outcome.batch, stream=after), wait_s=0.0))
+                        await self._finish(
+                            target, replace(outcome, batch=replace(outcome.batch, stream=after), wait_s=0.0)
+                        )
                         stream = after
                         started_at, started, asked = self._clock.now(), self._clock.monotonic(), 0
                 raise Unavailable("the stream ended", target.name)
@@ -217,8 +245,25 @@ class Poller:
         except Exception as error:
             if error is self.failure:  # it could not be kept: that is nobody's poll
                 raise
-            event(log, "error", "listening failed through an error of ours", source=stream.source, stream=stream.name, exc_info=error)
-            await self._finish(target, self._failed(stream, plan, SourceError("an error of ours", target.name, repr(error)), started_at, started, Tally(requests=asked)))
+            event(
+                log,
+                "error",
+                "listening failed through an error of ours",
+                source=stream.source,
+                stream=stream.name,
+                exc_info=error,
+            )
+            await self._finish(
+                target,
+                self._failed(
+                    stream,
+                    plan,
+                    SourceError("an error of ours", target.name, repr(error)),
+                    started_at,
+                    started,
+                    Tally(requests=asked),
+                ),
+            )
 
     async def _finish(self, target: Target, outcome: Outcome) -> None:
         """Durable first; only then does the stream move on. A cursor that is not kept has not moved.
@@ -226,7 +271,9 @@ class Poller:
         Of two limits on one scope the longer one stands: a poll that was under way may come home with a shorter one.
         """
         until = self._clock.steady() + timedelta(seconds=outcome.wait_s)
-        limits = tuple(limit for limit in outcome.batch.limits if until >= self._state.not_before.get(limit.scope, until))
+        limits = tuple(
+            limit for limit in outcome.batch.limits if until >= self._state.not_before.get(limit.scope, until)
+        )
         self._state.not_before.update({limit.scope: until for limit in limits})
         batch = replace(outcome.batch, limits=limits)
         outcome = replace(outcome, batch=batch)
@@ -258,7 +305,16 @@ class Poller:
             messages=len(outcome.batch.messages), skipped=report.skipped, ms=report.duration_ms, wait_s=round(outcome.wait_s, 1),
         )  # fmt: skip
         for gap in outcome.batch.gaps:
-            event(log, "warning", "messages were lost", source=gap.source, stream=gap.stream, from_at=gap.from_at, to_at=gap.to_at, reason=gap.reason)
+            event(
+                log,
+                "warning",
+                "messages were lost",
+                source=gap.source,
+                stream=gap.stream,
+                from_at=gap.from_at,
+                to_at=gap.to_at,
+                reason=gap.reason,
+            )
         if not self._changes.changed(target.name, report.up):
             return
         if outcome.error is not None:

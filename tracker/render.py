@@ -64,7 +64,12 @@ def shown(value: Any) -> str:
 def _span(value: timedelta) -> str:
     """5 min, 1 h, 1 d, 3 d 4 h: the two largest units."""
     seconds = round(value.total_seconds())
-    units = [(seconds // 86400, "d"), (seconds % 86400 // 3600, "h"), (seconds % 3600 // 60, "min"), (seconds % 60, "s")]
+    units = [
+        (seconds // 86400, "d"),
+        (seconds % 86400 // 3600, "h"),
+        (seconds % 3600 // 60, "min"),
+        (seconds % 60, "s"),
+    ]
     return " ".join(f"{number} {unit}" for number, unit in [pair for pair in units if pair[0]][:2]) or "0 s"
 
 
@@ -84,14 +89,22 @@ def _line(cells: Sequence[str]) -> str:
     """Cells as RFC 4180 quotes them; the csv module leaves a lone carriage return bare, where readers end the row."""
     if list(cells) == [""]:
         return '""'  # an empty line would be no row
-    return ",".join('"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell for cell in cells)
+    return ",".join(
+        '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell for cell in cells
+    )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """A table on stdout; plain text where that is no terminal."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 400)
     # as Text: brackets in a stranger's words are no markup
-    drawn = Table(title=Text(title) if title is not None else None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    drawn = Table(
+        title=Text(title) if title is not None else None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     kept = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = any(isinstance(row[number], int | float) and not isinstance(row[number], bool) for row in kept)
@@ -104,9 +117,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | No
 def text(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> str:
     """The rows in one of the machine formats."""
     if form == "json":
-        return json.dumps([dict(zip(columns, map(plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1)
+        return json.dumps(
+            [dict(zip(columns, map(plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1
+        )
     if form == "jsonl":
-        return "\n".join(json.dumps(dict(zip(columns, map(plain, row), strict=True)), ensure_ascii=False) for row in rows)
+        return "\n".join(
+            json.dumps(dict(zip(columns, map(plain, row), strict=True)), ensure_ascii=False) for row in rows
+        )
     if form == "csv":
         return "\n".join(_line(cells) for cells in (columns, *([_cell(value) for value in row] for row in rows)))
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
@@ -114,7 +131,13 @@ def text(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> st
     return "\n".join(lines)
 
 
-def emit(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: str, output: str | None = None, title: str | None = None) -> None:
+def emit(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    form: str,
+    output: str | None = None,
+    title: str | None = None,
+) -> None:
     """Print the rows, or write them to ``output``; BadInput when that can't be written."""
     if form == "table" and output is None:
         table(columns, rows, title)

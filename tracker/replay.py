@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
@@ -46,9 +46,12 @@ Stage = Literal["reading", "rollup", "readings"]
 
 FOLLOWS = timedelta(days=31)  # a file that begins so soon after the one before goes on where that ended
 _WORKERS = 2
-_AHEAD = 2 * _WORKERS + 2  # chunks that are under way at a time
+_AHEAD = 16  # chunks that are under way at a time: enough to do while a transaction is written
 _FEW_CHUNKS = 3  # an archive of no more is read here: starting a process takes longer
 _AT_ONCE = 5_000  # messages in one transaction
+_HELD_FOR = (
+    4  # transactions before the database is let go for a moment: opening and closing take as long as half of one
+)
 _WAIT_S = 30.0  # for whoever holds the database
 _MOMENTS_AT_ONCE = {"hourly": 24 * 40, "daily": 240}
 _STEP = {"hourly": timedelta(hours=1), "daily": timedelta(days=1)}
@@ -115,14 +118,14 @@ def replay(
     if not store.exists:
         prepare_store(config, store, universe_of(config), now)
     run = _Run(store, found.files, progress or (lambda _: None))
-    try:
-        with closing(_read_all(found.files, fmt, keep, now, config, stdin)) as reads:
+    with run, closing(_read_all(found.files, fmt, keep, now, config, stdin)) as reads:
+        try:
             for read in reads:
                 run.take(read, now)
-    except BadInput as error:
-        run.finish(error)
-        raise
-    run.finish()
+        except BadInput as error:
+            run.finish(error)
+            raise
+        run.finish()
     spikes = taken = 0
     if clock:
         run.tell("rollup")
@@ -146,10 +149,10 @@ def replay(
 
 
 def moments(first: datetime, last: datetime, step: timedelta) -> list[datetime]:
-    """Every multiple of ``step`` (since 1970) after ``first``, up to the first at or after ``last``."""
+    """Every multiple of ``step`` (since 1970) after ``first``, up to the first at or after ``last``; at least one."""
     since = datetime(1970, 1, 1, tzinfo=UTC)
     start, end = (first - since) // step + 1, -((since - last) // step)
-    return [since + number * step for number in range(start, end + 1)]
+    return [since + number * step for number in range(start, max(start, end) + 1)]
 
 
 # --------------------------------------------------------------------------------- parse, find, score: pure, anywhere
@@ -300,7 +303,7 @@ def _begin(config: Config) -> None:
 
 
 def _digest_there(job: _Job) -> _Read:
-    assert _theirs is not None  # noqa: S101 (the pool calls _begin first)
+    assert _theirs is not None
     return _digest_job(job, _theirs)
 
 
@@ -454,6 +457,9 @@ class _Run:
         self._reading = 0  # index of the file
         self._waiting: list[Batch] = []
         self._held = 0  # rows in them
+        self._opened = ExitStack()
+        self._connection: Connection | None = None
+        self._transactions = 0  # through this connection
 
     def take(self, read: _Read, now: datetime) -> None:
         """One more piece."""
@@ -479,7 +485,8 @@ class _Run:
         """What waits, in one transaction. Rows of ``polls`` count what was new; the file's own row comes at the end."""
         if not self._waiting:
             return
-        with self._store.writing(_WAIT_S) as connection, transaction(connection):
+        connection = self._connect()
+        with transaction(connection):
             applied = apply(connection, self._waiting)
             counted = connection.execute(
                 """SELECT error, source, sum(added)::BIGINT, sum(updated)::BIGINT FROM polls
@@ -492,9 +499,28 @@ class _Run:
             tally.added, tally.updated = tally.added + added, tally.updated + updated
         self.added, self.updated = self.added + applied.added, self.updated + applied.updated
         self._waiting, self._held = [], 0
+        self._transactions += 1
+        if self._transactions >= _HELD_FOR:
+            self._let_go()
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._opened.__exit__(*error)  # what went wrong in the database is named there
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection, self._transactions = self._opened.enter_context(self._store.writing(_WAIT_S)), 0
+        return self._connection
+
+    def _let_go(self) -> None:
+        """Close the database, so that others may read."""
+        self._connection = None
+        self._opened.close()
 
     def finish(self, failure: BadInput | None = None) -> None:
-        """Commit the rest and leave one row in ``polls`` for each file and source. ``failure`` is what ended the run."""
+        """Commit the rest and leave a row in ``polls`` for each file and source. ``failure`` is what ended the run."""
         self._commit()
         for number, state in enumerate(self.states):
             if failure is not None and state.file.name == failure.subject:
@@ -506,8 +532,10 @@ class _Run:
         if failure is None:
             self._reading = len(self.states)
         reports = self._reports()
-        with self._store.writing(_WAIT_S) as connection, transaction(connection):
+        connection = self._connect()
+        with transaction(connection):
             _write_reports(connection, reports)
+        self._let_go()
 
     def _reports(self) -> list[tuple[PollReport, _Tally]]:
         spans = [

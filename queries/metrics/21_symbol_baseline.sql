@@ -1,5 +1,5 @@
 -- symbol_baseline(for_days): what all readings of one symbol share whose window starts on one UTC day.
--- r: the symbol's organic messages per seasonally adjusted hour over the 28 whole days before, only what was listened
+-- r: the symbol's organic messages per seasonally adjusted hour over the 28 whole days before ([meter] baseline_days), only what was listened
 -- to, the 3 busiest days left out, shrunk to the pool: r = (sum + 168 r_pool) / (hours + 168), r_pool = median of
 -- messages / hours over all symbols with any message in those 28 days. Symbol '*' is one that was not seen in them.
 -- scale_*: max(1, 1.4826 MAD) of the Anscombe residuals A(o) - A(r * hours) over the same 28 days, same width.
@@ -7,10 +7,10 @@
 -- Needs the rows of market_days for these days. Example: FROM symbol_baseline([DATE '2026-11-20']) WHERE symbol = 'BABA';
 CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
     WITH wanted AS MATERIALIZED (
-        SELECT day, p0, profile FROM market_days
+        SELECT day, p0, profile, (SELECT baseline_days FROM meter_settings) AS lookback FROM market_days
         WHERE day IN (SELECT unnest(for_days)::DATE)
     ), bounds AS (
-        SELECT (min(day) - 28)::TIMESTAMP AS from_at, max(day)::TIMESTAMP AS to_at FROM wanted
+        SELECT (min(day) - any_value(lookback))::TIMESTAMP AS from_at, max(day)::TIMESTAMP AS to_at FROM wanted
     ), hearing AS (
         SELECT symbol, hour_start, streams, up FROM listening((SELECT from_at FROM bounds), (SELECT to_at FROM bounds)) WHERE source = '*'
     ), by_hour AS (
@@ -29,16 +29,16 @@ CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
         SELECT wanted.day, placed.listener, placed.hour_start::DATE AS on_day, sum((wanted.profile[placed.h] * placed.share)::DECIMAL(18, 14))::DOUBLE AS hours,
                count(*) FILTER (placed.share > 0) AS slots,
                min(wanted.profile[placed.h] * placed.share) FILTER (placed.share > 0) AS quietest, max(wanted.profile[placed.h] * placed.share) AS busiest
-        FROM wanted JOIN placed ON placed.hour_start >= (wanted.day - 28)::TIMESTAMP AND placed.hour_start < wanted.day::TIMESTAMP
+        FROM wanted JOIN placed ON placed.hour_start >= (wanted.day - wanted.lookback)::TIMESTAMP AND placed.hour_start < wanted.day::TIMESTAMP
         GROUP BY ALL
     ), daily AS MATERIALIZED (
         SELECT symbol, bucket_start::DATE AS on_day, organic, bullish, bearish FROM buckets
         WHERE source = '*' AND bucket_width = INTERVAL 1 DAY
-          AND bucket_start >= (SELECT from_at - INTERVAL 2 DAY FROM bounds) AND bucket_start < (SELECT to_at FROM bounds)
+          AND bucket_start >= (SELECT from_at - INTERVAL 30 DAY FROM bounds) AND bucket_start < (SELECT to_at FROM bounds)
     ), seen AS MATERIALIZED (
         SELECT DISTINCT wanted.day, daily.symbol,
                coalesce(own_stream.listener, '*') AS listener
-        FROM wanted JOIN daily ON daily.on_day >= wanted.day - 28 AND daily.on_day < wanted.day
+        FROM wanted JOIN daily ON daily.on_day >= wanted.day - wanted.lookback AND daily.on_day < wanted.day
         LEFT JOIN (SELECT DISTINCT day, listener FROM heard_days) AS own_stream ON own_stream.day = wanted.day AND own_stream.listener = daily.symbol
         UNION ALL
         SELECT day, '*', '*' FROM wanted
@@ -78,7 +78,7 @@ CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
           AND bucket_start >= (SELECT from_at FROM bounds) AND bucket_start < (SELECT to_at FROM bounds)
     ), spoken_hours AS (
         SELECT rates.day, rates.symbol, count(*) AS hours FROM rates JOIN spoken
-          ON spoken.symbol = rates.symbol AND spoken.bucket_start >= (rates.day - 28)::TIMESTAMP AND spoken.bucket_start < rates.day::TIMESTAMP
+          ON spoken.symbol = rates.symbol AND spoken.bucket_start >= (rates.day - (SELECT any_value(lookback) FROM wanted))::TIMESTAMP AND spoken.bucket_start < rates.day::TIMESTAMP
         WHERE rates.organic >= 0.4 * rates.slots GROUP BY ALL
     ), busy AS (
         -- While more than half of the hours are silent, the MAD can't exceed the spread of the silent residuals:
@@ -91,7 +91,7 @@ CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
                greatest(1.0, 1.4826 * mad(anscombe(coalesce(spoken.organic, 0)) - anscombe(busy.rate * wanted.profile[placed.h] * placed.share))) AS scale
         FROM busy JOIN wanted USING (day) JOIN seen USING (day, symbol)
         JOIN placed ON placed.listener = seen.listener AND placed.share > 0
-                   AND placed.hour_start >= (busy.day - 28)::TIMESTAMP AND placed.hour_start < busy.day::TIMESTAMP
+                   AND placed.hour_start >= (busy.day - wanted.lookback)::TIMESTAMP AND placed.hour_start < busy.day::TIMESTAMP
         LEFT JOIN spoken ON spoken.symbol = busy.symbol AND spoken.bucket_start = placed.hour_start
         GROUP BY ALL
     ), own AS (

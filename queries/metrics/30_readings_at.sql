@@ -1,15 +1,15 @@
 -- readings_at(for_moments): what the meter shows at each of these moments, for each symbol that was spoken of in the
--- window or is on the watch-list, for the windows 1h, 24h and 7d. Moments are aligned to 5 minutes. Half-open [at - W, at).
+-- window or is on the watch-list, for the windows in meter_windows (1h, 24h, 7d). Moments are aligned to 5 minutes. Half-open [at - W, at).
 -- Needs market_days and symbol_days for the days concerned (the daemon and `tracker replay` make them).
 -- Example: SELECT symbol, sentiment_label, volume_z FROM readings_at([TIMESTAMP '2026-11-22 14:00']) WHERE window_name = '24h';
 CREATE OR REPLACE MACRO readings_at(for_moments) AS TABLE
     WITH windows AS (
-        SELECT moment AS to_at, kind.window_name, moment - kind.width AS from_at, moment - 2 * kind.width AS before_at, kind.hours,
+        SELECT moment AS to_at, kind.window_name, moment - to_seconds(kind.seconds) AS from_at, moment - to_seconds(2 * kind.seconds) AS before_at,
+               kind.seconds / 3600 AS hours,
                -- the widest buckets that fit: a week at midnight is seven rows a symbol, not 2,016
-               CASE WHEN moment = date_trunc('day', moment) AND kind.hours >= 24 THEN INTERVAL 1 DAY
-                    WHEN moment = date_trunc('hour', moment) THEN INTERVAL 1 HOUR ELSE INTERVAL 5 MINUTE END AS grain
-        FROM (SELECT DISTINCT unnest(for_moments)::TIMESTAMP AS moment)
-        CROSS JOIN (VALUES ('1h', INTERVAL 1 HOUR, 1), ('24h', INTERVAL 24 HOUR, 24), ('7d', INTERVAL 7 DAY, 168)) AS kind (window_name, width, hours)
+               CASE WHEN moment = date_trunc('day', moment) AND kind.seconds % 86400 = 0 THEN INTERVAL 1 DAY
+                    WHEN moment = date_trunc('hour', moment) AND kind.seconds % 3600 = 0 THEN INTERVAL 1 HOUR ELSE INTERVAL 5 MINUTE END AS grain
+        FROM (SELECT DISTINCT unnest(for_moments)::TIMESTAMP AS moment) CROSS JOIN meter_windows AS kind
     ), clock AS (
         -- seasonally adjusted hours of each window, by the profile of the day on which it starts
         SELECT windows.to_at, windows.window_name,
@@ -55,7 +55,7 @@ CREATE OR REPLACE MACRO readings_at(for_moments) AS TABLE
                coalesce(counted.labelled, 0) AS labelled, counted.tone_sum, counted.tone_sq_sum, coalesce(before.n, 0) AS previous, clock.hours,
                habits.p0, habits.s0, habits.habit, mine.own_mean, mine.own_sd, settings.*,
                coalesce(base.rate, anybody.rate) AS rate,
-               CASE asked.window_name WHEN '1h' THEN coalesce(base.scale_hour, anybody.scale_hour) WHEN '24h' THEN coalesce(base.scale_day, anybody.scale_day)
+               CASE WHEN windows.hours <= 6 THEN coalesce(base.scale_hour, anybody.scale_hour) WHEN windows.hours <= 72 THEN coalesce(base.scale_day, anybody.scale_day)
                     ELSE coalesce(base.scale_week, anybody.scale_week) END AS scale,
                CASE WHEN base.organic > 0 THEN 'own' WHEN anybody.rate IS NOT NULL THEN 'pooled' ELSE 'none' END AS volume_baseline,
                ranks.buzz_rank, ranks_before.buzz_rank AS buzz_rank_before, voices.n AS all_n, coalesce(listened.sources, 0) AS sources_up

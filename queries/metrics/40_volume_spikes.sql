@@ -25,7 +25,7 @@ CREATE OR REPLACE MACRO volume_spikes(since_at, until_at) AS TABLE
     ), short AS (
         SELECT DISTINCT symbol, day, rate FROM based WHERE bucket_width = INTERVAL 5 MINUTE AND rate IS NOT NULL
     ), slots AS (
-        SELECT short.symbol, short.day, short.rate, unnest(generate_series((short.day - 28)::TIMESTAMP, short.day::TIMESTAMP - INTERVAL 5 MINUTE, INTERVAL 5 MINUTE)) AS slot_start
+        SELECT short.symbol, short.day, short.rate, unnest(generate_series((short.day - (SELECT baseline_days FROM meter_settings))::TIMESTAMP, short.day::TIMESTAMP - INTERVAL 5 MINUTE, INTERVAL 5 MINUTE)) AS slot_start
         FROM short
     ), short_scale AS (
         SELECT slots.symbol, slots.day,

@@ -1,5 +1,5 @@
--- leaderboard(at_time, of_window): the newest stored reading of every symbol at or before a moment, at most a day older, most
--- talked about first.
+-- leaderboard(at_time, of_window): all symbols that were spoken of, at the newest stored moment at or before a time (at most
+-- a day older), most talked about first.
 -- Example: FROM leaderboard(TIMESTAMP '2026-11-22', '24h') LIMIT 20;
 CREATE OR REPLACE MACRO leaderboard(at_time, of_window) AS TABLE
     WITH newest AS (

@@ -30,6 +30,12 @@ COMMENT ON COLUMN meter_settings.spike_z IS 'volume_z from which a bucket is a s
 COMMENT ON COLUMN meter_settings.spike_messages IS 'organic messages that a spike needs at least';
 COMMENT ON COLUMN meter_settings.spike_authors IS 'distinct authors that a spike needs at least';
 
+CREATE TABLE meter_windows (window_name VARCHAR NOT NULL, seconds BIGINT NOT NULL);
+COMMENT ON TABLE meter_windows IS 'the windows that readings are taken of, from config.toml';
+COMMENT ON COLUMN meter_windows.window_name IS 'as it stands in readings: 1h, 24h, 7d';
+COMMENT ON COLUMN meter_windows.seconds IS 'width of the window, seconds, a multiple of 300';
+INSERT INTO meter_windows VALUES ('1h', 3600), ('24h', 86400), ('7d', 604800);
+
 CREATE TABLE messages (
     source VARCHAR NOT NULL, id VARCHAR NOT NULL, stream VARCHAR NOT NULL,
     created_at TIMESTAMP NOT NULL, fetched_at TIMESTAMP NOT NULL, time_flag BOOLEAN NOT NULL,

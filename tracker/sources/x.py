@@ -27,7 +27,7 @@ from tracker.errors import AccessDenied, Malformed, SourceError
 from tracker.http import Client
 from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream
 from tracker.walk import Leaf, known_at, walk
-from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_epoch, from_iso, load_json, text_id, unescape
+from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_iso, load_json, text_id, unescape
 
 TERMS = "paid API, about $0.005 a message read; deletions must be honoured; needs a bearer_token"
 NEEDS_ACKNOWLEDGEMENT = False

@@ -70,6 +70,7 @@ class Store:
         groups: Mapping[str, Sequence[str]],
         symbols: Sequence[tuple[str, str | None, str, str]],
         wait_s: float = 10.0,
+        windows: Sequence[tuple[str, int]] | None = None,
     ) -> None:
         """Create or migrate the file, define the metrics, and write down what is in force. Touches nothing that is as it should be."""
         try:
@@ -82,10 +83,22 @@ class Store:
             row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
             if changed or row is None or row[0] != mark:
                 migrate.define_metrics(connection)
-            migrate.set_meter(connection, meter)
+            migrate.set_meter(connection, meter, windows)
             state.save_configuration(connection, now, [*settings, ("queries.mark", mark)], watchlist, groups, symbols)
             if changed:
                 connection.execute("CHECKPOINT")
+
+    def is_current(self, wait_s: float = 5.0) -> bool:
+        """True when the file has the shape of this program, so that there is nothing to prepare but the settings."""
+        if not self.exists:
+            return False
+        with self.reading(wait_s) as connection:
+            row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
+            return (
+                migrate.stored_version(connection) == migrate.migrations()[-1][0]
+                and row is not None
+                and row[0] == definitions_mark()
+            )
 
     def standing(self, since: datetime, wait_s: float = 10.0) -> Standing:
         """Streams, limits and budgets as stored, with what the journal knows on top; loads the journal."""
@@ -117,7 +130,9 @@ class Store:
     def full(self) -> bool:
         return self.journal.full
 
-    def flush(self, wait_s: float = 1.0, until: datetime | None = None, connection: Connection | None = None) -> Applied:
+    def flush(
+        self, wait_s: float = 1.0, until: datetime | None = None, connection: Connection | None = None
+    ) -> Applied:
         """Commit what waits, oldest first (only what was fetched at or before ``until``); StoreLocked when somebody holds the file.
 
         It ends at the first record that is too young: two polls may be kept in another order than they were fetched in,
@@ -183,7 +198,9 @@ class Store:
         """A whole copy of the file for those who stay connected, made aside and put in place by a rename."""
         upkeep.publish(self.opening, target)
 
-    def prune(self, *, text_before: datetime, mentions_before: datetime, polls_before: datetime, wait_s: float = 5.0) -> upkeep.Pruned:
+    def prune(
+        self, *, text_before: datetime, mentions_before: datetime, polls_before: datetime, wait_s: float = 5.0
+    ) -> upkeep.Pruned:
         """Retention: texts, then mentions and tones, then attempts that are past their time."""
         with self.writing(wait_s) as connection:
             return upkeep.prune(connection, text_before, mentions_before, polls_before)
@@ -195,4 +212,3 @@ def definitions_mark() -> str:
     for path in [folder() / "macros.sql", *sorted((folder() / "metrics").glob("*.sql"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-

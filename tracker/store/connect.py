@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,9 @@ def translate(error: Exception, path: Path) -> StoreError:
     """Any error of the library or the file system as one of ours."""
     text = str(error)
     if isinstance(error, duckdb.FatalException) or "database has been invalidated" in text:
-        return StoreFatal("the database stopped after a failure underneath it; restart once that is mended", str(path), text)
+        return StoreFatal(
+            "the database stopped after a failure underneath it; restart once that is mended", str(path), text
+        )
     if "Could not set lock" in text or "Conflicting lock" in text:
         holder = _HOLDER.search(text)
         return StoreLocked(str(path), int(holder.group(1)) if holder else None)
@@ -88,7 +90,7 @@ def opened(opening: Opening, *, read_only: bool = False, wait_s: float = 0.0) ->
         connection = _wait_for(opening, read_only, wait_s)
         try:
             yield connection
-        except (duckdb.Error, OSError) as error:
+        except duckdb.Error as error:
             raise translate(error, opening.path) from error
         finally:
             try:
@@ -118,9 +120,7 @@ def transaction(connection: Connection) -> Iterator[Connection]:
     try:
         yield connection
     except BaseException:
-        try:
+        with suppress(duckdb.Error):  # a dead instance has nothing left to roll back
             connection.execute("ROLLBACK")
-        except duckdb.Error:  # the instance is dead: there is nothing left to roll back
-            pass
         raise
     connection.execute("COMMIT")

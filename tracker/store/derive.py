@@ -22,10 +22,20 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def touch_everything(connection: Connection) -> None:
     """Make the next rollup start from nothing but the facts."""
     with transaction(connection):
-        for table in ("buckets", "coverage_hours", "market_days", "symbol_days", "spikes", "touched", "touched_coverage"):
+        for table in (
+            "buckets",
+            "coverage_hours",
+            "market_days",
+            "symbol_days",
+            "spikes",
+            "touched",
+            "touched_coverage",
+        ):
             connection.execute(f"DELETE FROM {table}")
         connection.execute("INSERT INTO touched SELECT DISTINCT symbol, created_at::DATE FROM mentions")
-        connection.execute("INSERT INTO touched_coverage SELECT source, stream, min(covers_from) FROM polls WHERE up = 1 AND covers_from IS NOT NULL GROUP BY ALL")
+        connection.execute(
+            "INSERT INTO touched_coverage SELECT source, stream, min(covers_from) FROM polls WHERE up = 1 AND covers_from IS NOT NULL GROUP BY ALL"
+        )
 
 
 def derived_lost(connection: Connection) -> bool:
@@ -37,7 +47,9 @@ def derived_lost(connection: Connection) -> bool:
 
 def rollup(connection: Connection) -> int:
     """Roll up what was touched; the number of symbol-days. Spikes of the days concerned are looked for again."""
-    row = connection.execute("SELECT (SELECT count(*) FROM touched), (SELECT count(*) FROM touched_coverage)").fetchone()
+    row = connection.execute(
+        "SELECT (SELECT count(*) FROM touched), (SELECT count(*) FROM touched_coverage)"
+    ).fetchone()
     assert row is not None
     symbol_days, covered = row
     if not symbol_days and not covered:
@@ -60,7 +72,8 @@ def ensure_baselines(connection: Connection, days: Sequence[date]) -> None:
     for part in _chunks(missing, _DAYS_AT_ONCE):
         with transaction(connection):
             connection.execute(
-                "INSERT INTO market_days SELECT day, p0, s0, symbol_days, habit, profile, profile_weeks FROM market_baseline($1)", [list(part)]
+                "INSERT INTO market_days SELECT day, p0, s0, symbol_days, habit, profile, profile_weeks FROM market_baseline($1)",
+                [list(part)],
             )
             connection.execute("INSERT INTO symbol_days SELECT * FROM symbol_baseline($1)", [list(part)])
 
@@ -80,7 +93,8 @@ def find_spikes(connection: Connection, since: date) -> int:
     with transaction(connection):
         connection.execute("DELETE FROM spikes WHERE bucket_start >= $1", [start])
         connection.execute(
-            "INSERT INTO spikes SELECT * FROM volume_spikes($1, TIMESTAMP '2200-01-01') ORDER BY bucket_start, symbol, bucket_width", [start]
+            "INSERT INTO spikes SELECT * FROM volume_spikes($1, TIMESTAMP '2200-01-01') ORDER BY bucket_start, symbol, bucket_width",
+            [start],
         )
         row = connection.execute("SELECT count(*) FROM spikes WHERE bucket_start >= $1", [start]).fetchone()
     return int(row[0]) if row else 0
@@ -92,7 +106,11 @@ def take_readings(connection: Connection, moments: Sequence[datetime], computed_
     ``computed_at`` None means the simulated clock: each reading was computed at its own moment.
     """
     naive = sorted({moment for moment in (naive_utc(m) for m in moments) if moment is not None})
-    days = {(moment - back).date() for moment in naive for back in (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))}
+    days = {
+        (moment - back).date()
+        for moment in naive
+        for back in (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
+    }
     ensure_baselines(connection, sorted(days))
     added = 0
     for part in _chunks(naive, _MOMENTS_AT_ONCE):

@@ -108,7 +108,11 @@ class Journal:
                 if isinstance(error, ValueError) and number == len(lines) - 1:  # the poll that a kill interrupted
                     self._cut(self._size)
                     break
-                raise StoreError("a record of the journal is damaged; move the file away to start without what it holds", f"{self.path}, line {number + 1}", error) from None
+                raise StoreError(
+                    "a record of the journal is damaged; move the file away to start without what it holds",
+                    f"{self.path}, line {number + 1}",
+                    error,
+                ) from None
             self._size += len(line)
             self._sequence = max(self._sequence, sequence)
             if sequence > applied:
@@ -153,7 +157,10 @@ class Journal:
     def applied(self, sequence: int) -> None:
         """The database holds everything up to ``sequence``: forget it; an empty journal is an empty file."""
         with self._lock:
-            self._forget(sequence)
+            try:
+                self._forget(sequence)
+            except OSError as error:
+                raise StoreFatal("the journal can't be cut", str(self.path), error) from error
 
     def _forget(self, sequence: int) -> None:
         self.waiting = [(number, batch) for number, batch in self.waiting if number > sequence]
@@ -172,7 +179,7 @@ class Journal:
         aside = self.path.with_suffix(".new")
         content = b"".join(to_line(number, batch) for number, batch in self.waiting)
         with aside.open("wb") as handle:
-            os.chmod(handle.fileno(), 0o600)
+            aside.chmod(0o600)
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())

@@ -7,7 +7,7 @@ old shape or the new one. A file that a newer program has written is refused unt
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tracker.errors import StoreError, StoreNewer
@@ -29,7 +29,9 @@ def migrations() -> list[tuple[int, str]]:
 
 def stored_version(connection: Connection) -> int:
     """The number of the newest migration in the file; 0 for an empty one; StoreError for somebody else's file."""
-    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
+    tables = {
+        row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()
+    }
     if "schema_version" not in tables:
         if tables:
             raise StoreError("this is not a tracker database", None, f"it holds {', '.join(sorted(tables)[:5])}")
@@ -42,7 +44,11 @@ def refuse_newer(connection: Connection) -> int:
     """The stored version, when this program can work with it; StoreNewer otherwise."""
     version, newest = stored_version(connection), migrations()[-1][0]
     if version > newest:
-        raise StoreNewer("the database was written by a newer tracker", f"its version {version}, ours {newest}", "install that one; nothing was changed")
+        raise StoreNewer(
+            "the database was written by a newer tracker",
+            f"its version {version}, ours {newest}",
+            "install that one; nothing was changed",
+        )
     return version
 
 
@@ -70,10 +76,23 @@ def define_metrics(connection: Connection) -> None:
             run_script(connection, f"metrics/{path.name}")
 
 
-def set_meter(connection: Connection, values: Mapping[str, float | int | str]) -> None:
-    """The constants of the metrics, one row."""
+def set_meter(
+    connection: Connection, values: Mapping[str, float | int | str], windows: Sequence[tuple[str, int]] | None = None
+) -> None:
+    """The constants of the metrics, one row, and the windows (name, seconds) of the readings; None leaves them as they are.
+
+    Where a constant has changed, the baselines that were made with the old ones are thrown away.
+    """
     names = ", ".join(values)
     marks = ", ".join("?" for _ in values)
     with transaction(connection):
-        connection.execute("DELETE FROM meter_settings")
-        connection.execute(f"INSERT INTO meter_settings ({names}) VALUES ({marks})", list(values.values()))
+        before = connection.execute(f"SELECT {names} FROM meter_settings").fetchall()
+        if before != [tuple(values.values())]:
+            connection.execute("DELETE FROM meter_settings")
+            connection.execute(f"INSERT INTO meter_settings ({names}) VALUES ({marks})", list(values.values()))
+            connection.execute("DELETE FROM market_days")
+            connection.execute("DELETE FROM symbol_days")
+        if windows is not None:
+            connection.execute("DELETE FROM meter_windows")
+            for name, seconds in windows:
+                connection.execute("INSERT INTO meter_windows VALUES (?, ?)", [name, seconds])

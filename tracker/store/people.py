@@ -71,7 +71,10 @@ def to_parquet(connection: Connection, columns: Sequence[str], rows: Sequence[Se
     """Rows of a report as a Parquet file."""
     if not rows:
         raise BadInput("the report has no rows to write", output)
-    values = ", ".join(f"unnest(${number}) AS \"{name}\"" for number, name in enumerate(columns, 1))
+    values = ", ".join(f'unnest(${number}) AS "{name}"' for number, name in enumerate(columns, 1))
     place = output.replace("'", "''")
-    connection.execute("CREATE OR REPLACE TEMP TABLE report_rows AS SELECT " + values, [list(column) for column in zip(*rows, strict=True)])
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE report_rows AS SELECT " + values,
+        [list(column) for column in zip(*rows, strict=True)],
+    )
     connection.execute(f"COPY report_rows TO '{place}' (FORMAT parquet)")

@@ -29,7 +29,17 @@ def load_streams(connection: Connection) -> list[Stream]:
         "SELECT source, name, cursor, enabled, failures, next_poll_at, last_success_at, last_message_at, note FROM streams ORDER BY source, name"
     ).fetchall()
     return [
-        Stream(source, name, None if cursor is None else json.loads(cursor), enabled, failures, aware_utc(due), aware_utc(success), aware_utc(newest), note)
+        Stream(
+            source,
+            name,
+            None if cursor is None else json.loads(cursor),
+            enabled,
+            failures,
+            aware_utc(due),
+            aware_utc(success),
+            aware_utc(newest),
+            note,
+        )
         for source, name, cursor, enabled, failures, due, success, newest, note in rows
     ]
 
@@ -48,7 +58,8 @@ def requests_since(connection: Connection, since: datetime) -> dict[str, list[tu
     """What each source has used of its budget: (when, requests) of the polls since then."""
     used: dict[str, list[tuple[datetime, int]]] = {}
     rows = connection.execute(
-        "SELECT source, started_at, requests FROM polls WHERE started_at >= ? AND requests > 0 ORDER BY started_at", [naive_utc(since)]
+        "SELECT source, started_at, requests FROM polls WHERE started_at >= ? AND requests > 0 ORDER BY started_at",
+        [naive_utc(since)],
     ).fetchall()
     for source, started_at, requests in rows:
         when = aware_utc(started_at)
@@ -74,8 +85,12 @@ def save_configuration(
     with transaction(connection):
         mark = hashlib.blake2b(repr(list(symbols)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         settings = [*settings, ("symbols.mark", mark)]
-        before = dict(connection.execute("SELECT key, arg_max_null(value, since) FROM settings GROUP BY key").fetchall())
-        changed: list[tuple[str, str | None, datetime]] = [(key, value, now) for key, value in settings if before.get(key) != value]
+        before = dict(
+            connection.execute("SELECT key, arg_max_null(value, since) FROM settings GROUP BY key").fetchall()
+        )
+        changed: list[tuple[str, str | None, datetime]] = [
+            (key, value, now) for key, value in settings if before.get(key) != value
+        ]
         names = {key for key, _ in settings}
         changed += [(key, None, now) for key, value in before.items() if key not in names and value is not None]
         insert_columns(connection, "settings", {"key": "VARCHAR", "value": "VARCHAR", "since": "TIMESTAMP"}, changed)
@@ -86,4 +101,9 @@ def save_configuration(
         stored = connection.execute("SELECT count(*) FROM symbols").fetchone()
         if stored is None or stored[0] != len(symbols) or before.get("symbols.mark") != mark:
             connection.execute("DELETE FROM symbols")
-            insert_columns(connection, "symbols", {"symbol": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "status": "VARCHAR"}, symbols)
+            insert_columns(
+                connection,
+                "symbols",
+                {"symbol": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "status": "VARCHAR"},
+                symbols,
+            )

@@ -33,11 +33,19 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
     What a person has loaded from an archive of their own (streams ``archive/…``) is theirs to keep.
     """
     with transaction(connection):
-        texts = _count(connection, "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ? AND NOT starts_with(stream, 'archive/')", naive_utc(text_before))
+        texts = _count(
+            connection,
+            "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ? AND NOT starts_with(stream, 'archive/')",
+            naive_utc(text_before),
+        )
         of = "USING messages AS m WHERE m.source = {0}.source AND m.id = {0}.message_id AND m.created_at < ? AND NOT starts_with(m.stream, 'archive/')"
         mentions = _count(connection, f"DELETE FROM mentions {of.format('mentions')}", naive_utc(mentions_before))
         tones = _count(connection, f"DELETE FROM tones {of.format('tones')}", naive_utc(mentions_before))
-        polls = _count(connection, "DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')", naive_utc(polls_before))
+        polls = _count(
+            connection,
+            "DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')",
+            naive_utc(polls_before),
+        )
         # a stream replays a few days at most: older tombstones can't meet their message again
         connection.execute("DELETE FROM tombstones WHERE deleted_at < ?", [naive_utc(text_before)])
     connection.execute("CHECKPOINT")
@@ -56,7 +64,7 @@ def publish(opening: Opening, target: Path) -> None:
         row = connection.execute("SELECT current_database()").fetchone()
         name = str(row[0]) if row else ""
         place = str(aside).replace("'", "''")
-        connection.execute(f"ATTACH '{place}' AS published (STORAGE_VERSION '{FORMAT}')")
+        connection.execute(f"ATTACH '{place}' AS published (READ_WRITE, STORAGE_VERSION '{FORMAT}')")
         connection.execute(f'COPY FROM DATABASE "{name}" TO published')
         connection.execute("DETACH published")
     try:
@@ -94,7 +102,13 @@ def doubles(connection: Connection) -> list[tuple[str, int]]:
         "spikes": "symbol, bucket_width, bucket_start",
     }
     return [
-        (table, _count(connection, f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1)"))
+        (
+            table,
+            _count(
+                connection,
+                f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1)",
+            ),
+        )
         for table, key in keys.items()
     ]
 

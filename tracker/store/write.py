@@ -29,7 +29,14 @@ MENTION = {
     "confidence": "DOUBLE", "created_at": "TIMESTAMP", "fetched_at": "TIMESTAMP", "author": "VARCHAR", "text_key": "UBIGINT",
     "stance": "TINYINT", "tone": "DOUBLE", "label": "TINYINT", "reshare": "BOOLEAN", "reshare_of": "VARCHAR",
 }  # fmt: skip
-TONE = {"source": "VARCHAR", "message_id": "VARCHAR", "scorer": "VARCHAR", "tone": "DOUBLE", "p_bullish": "DOUBLE", "stance": "TINYINT"}
+TONE = {
+    "source": "VARCHAR",
+    "message_id": "VARCHAR",
+    "scorer": "VARCHAR",
+    "tone": "DOUBLE",
+    "p_bullish": "DOUBLE",
+    "stance": "TINYINT",
+}
 POLL = {
     "source": "VARCHAR", "stream": "VARCHAR", "started_at": "TIMESTAMP", "duration_ms": "BIGINT", "up": "TINYINT", "status": "VARCHAR",
     "http_status": "INTEGER", "fetched": "BIGINT", "added": "BIGINT", "updated": "BIGINT", "skipped": "BIGINT", "bytes": "BIGINT",
@@ -84,7 +91,13 @@ def fold(batches: Sequence[Batch]) -> _Folded:
             if before is None:
                 folded.messages[key], folded.owner[key] = row, number
             elif newer(row.revision, before.revision):
-                row = replace(row, stream=before.stream, fetched_at=before.fetched_at, created_at=before.created_at, time_flag=before.time_flag)  # noqa: PLW2901
+                row = replace(
+                    row,
+                    stream=before.stream,
+                    fetched_at=before.fetched_at,
+                    created_at=before.created_at,
+                    time_flag=before.time_flag,
+                )
                 folded.messages[key] = row
             else:
                 folded.messages[key] = replace(
@@ -97,7 +110,8 @@ def fold(batches: Sequence[Batch]) -> _Folded:
             # one mention a symbol, though a page may hold the message twice, and at the time that the message is stored with
             named = {mention.symbol: mention for mention in mentions.get(key, ())}
             folded.mentions[key] = tuple(
-                mention if mention.created_at == row.created_at else replace(mention, created_at=row.created_at) for mention in named.values()
+                mention if mention.created_at == row.created_at else replace(mention, created_at=row.created_at)
+                for mention in named.values()
             )
             if key in tones:
                 folded.tones[key] = tones[key]
@@ -165,10 +179,12 @@ def _write_messages(connection: Connection, folded: _Folded, added: list[int], u
     changed = connection.execute("SELECT source, id, created_at FROM edited").fetchall()
     if changed:
         _replace_content(connection)
-    accepted = {(source, id_): None for source, id_ in connection.execute("SELECT source, id FROM fresh").fetchall()}
+    accepted = dict.fromkeys(connection.execute("SELECT source, id FROM fresh").fetchall())
     recreated = {(source, id_): created_at for source, id_, created_at in changed}
     mentions = [_mention_cells(m) for key in accepted for m in folded.mentions.get(key, ())]
-    mentions += [_mention_cells(replace(m, created_at=recreated[key])) for key in recreated for m in folded.mentions.get(key, ())]
+    mentions += [
+        _mention_cells(replace(m, created_at=recreated[key])) for key in recreated for m in folded.mentions.get(key, ())
+    ]
     keys = [*accepted, *recreated]
     _insert_mentions(connection, mentions)
     insert_columns(connection, "tones", TONE, [_tone_cells(folded.tones[key]) for key in keys if key in folded.tones])
@@ -180,7 +196,12 @@ def _know_more(connection: Connection, folded: _Folded) -> None:
     connection.execute("""
         INSERT INTO known SELECT source, id, created_at, revision, deleted_at, likes, reshares, replies FROM messages
         WHERE time_flag AND (source, id) IN (SELECT (source, id) FROM staged) AND (source, id) NOT IN (SELECT (source, id) FROM known)""")
-    stage(connection, "deleted_now", {"source": "VARCHAR", "id": "VARCHAR"}, [(row.source, row.id) for row in folded.deletions if row.id is not None])
+    stage(
+        connection,
+        "deleted_now",
+        {"source": "VARCHAR", "id": "VARCHAR"},
+        [(row.source, row.id) for row in folded.deletions if row.id is not None],
+    )
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE sought AS
         SELECT source, id FROM staged WHERE time_flag
@@ -201,7 +222,7 @@ def _insert_mentions(connection: Connection, rows: list[tuple[object, ...]]) -> 
     types = {name: kind for name, kind in MENTION.items() if name != "reshare_of"}
     stage(connection, "staged_mentions", types, rows)
     connection.execute(f"""
-        INSERT INTO mentions ({', '.join(types)}, reshare_of)
+        INSERT INTO mentions ({", ".join(types)}, reshare_of)
         SELECT m.*, s.reshare_of FROM staged_mentions AS m JOIN staged AS s ON s.source = m.source AND s.id = m.message_id
         ORDER BY m.created_at, m.source, m.message_id, m.symbol""")
     connection.execute("INSERT INTO delta SELECT source, message_id, symbol, created_at, text_key FROM staged_mentions")
@@ -253,7 +274,13 @@ def _write_deletions(connection: Connection, deletions: list[DeletionRow]) -> in
     """Text and author go, mentions and tones too; a tombstone stays, so that a replayed message does not come back."""
     by_id = [row for row in deletions if row.id is not None]
     by_author = [row for row in deletions if row.id is None and row.author is not None]
-    types = {"source": "VARCHAR", "id": "VARCHAR", "author": "VARCHAR", "revision": "VARCHAR", "deleted_at": "TIMESTAMP"}
+    types = {
+        "source": "VARCHAR",
+        "id": "VARCHAR",
+        "author": "VARCHAR",
+        "revision": "VARCHAR",
+        "deleted_at": "TIMESTAMP",
+    }
     stage(connection, "deleted_ids", types, [_deletion_cells(row) for row in by_id])
     stage(connection, "deleted_authors", types, [_deletion_cells(row) for row in by_author])
     connection.execute("""
@@ -317,7 +344,10 @@ def _write_attempts(connection: Connection, batches: Sequence[Batch], added: lis
     )  # fmt: skip
     for batch in batches:
         for limit in batch.limits:
-            connection.execute("INSERT OR REPLACE INTO limits VALUES (?, ?, ?, ?)", [limit.scope, naive_utc(limit.not_before), limit.reason, _since(batch.fetched_at)])
+            connection.execute(
+                "INSERT OR REPLACE INTO limits VALUES (?, ?, ?, ?)",
+                [limit.scope, naive_utc(limit.not_before), limit.reason, _since(batch.fetched_at)],
+            )
     save_streams(connection, {batch.stream.key: batch.stream for batch in batches if batch.stream is not None}.values())
 
 

@@ -1,0 +1,211 @@
+"""Facts to buckets and spikes: neither the order of arrival, nor batches, nor repeats, nor a rebuild changes a digit."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_metric_laws import EXAMPLES, SEEDS, SMALL, readings, tried
+from worlds import DAY, FACTS, HOUR, MINUTE, START, Heard, Recipe, Said, World, batch_of, commit, dump, fresh_database, gone, make, rows, tell
+
+from tracker.models import Batch
+from tracker.store import derive
+from tracker.store.connect import Connection
+
+TABLES = ("buckets", "coverage_hours", "spikes")
+ADDITIVE = ("messages", "organic", "bullish", "bearish", "neutral", "labelled_bullish", "labelled_bearish", "tone_sum", "tone_sq_sum", "reshares")
+ARRIVING = st.builds(
+    Recipe,
+    seed=SEEDS,
+    days=st.sampled_from([2, 5, 20]),
+    symbols=st.sampled_from([1, 4]),
+    messages=st.sampled_from([10, 60, 150]),
+    wordings=st.sampled_from([3, 40, 2000]),
+    bursts=st.sampled_from([1, 3]),
+    deaf=st.sampled_from([0.1, 0.6]),
+    own_streams=st.sampled_from([0, 1, 2]),
+)
+
+
+def in_pieces(world: World, dice: random.Random) -> list[Batch]:
+    """The world as it might have arrived: any order, any split, some of it twice and on two streams."""
+    said = list(world.said)
+    dice.shuffle(said)
+    pieces = []
+    while said:
+        size = dice.randrange(1, max(2, len(world.said) // 3))
+        piece, said = said[:size], said[size:]
+        again = dice.sample(piece, dice.randrange(len(piece) + 1)) if dice.random() < 0.5 else []
+        pieces.append(batch_of(piece + again))
+        if again:
+            pieces.append(batch_of(replace(one, stream="another") for one in again))
+    pieces += [batch_of((), heard) for heard in world.heard]
+    dice.shuffle(pieces)
+    return pieces
+
+
+def rebuilt(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    derive.touch_everything(connection)
+    derive.rollup(connection)
+    return dump(connection, *TABLES)
+
+
+@tried(EXAMPLES // 14)
+@given(ARRIVING, st.randoms(use_true_random=False))
+def test_order_of_arrival_and_batches_change_nothing(recipe: Recipe, dice: random.Random) -> None:
+    """Rolled up after any flush, or once at the end, or again from the facts: the same rows to the last digit."""
+    world = make(recipe)
+    connection = fresh_database()
+    tell(connection, world)
+    at_once = dump(connection, *TABLES)
+    at_once_read = readings(connection, recipe.start + 20 * HOUR, recipe.end)
+    connection = fresh_database()
+    pieces = in_pieces(world, dice)
+    while pieces:
+        size = dice.randrange(1, 1 + max(1, len(pieces) // 2))
+        flush, pieces = pieces[:size], pieces[size:]
+        commit(connection, *flush)
+        if dice.random() < 0.6:
+            derive.rollup(connection)
+        if dice.random() < 0.2:
+            derive.take_readings(connection, [recipe.start + recipe.days * DAY / 2], None)  # makes baselines that must not stay
+    connection.execute("INSERT INTO watchlist SELECT unnest(?), NULL", [list(world.watchlist)])
+    derive.rollup(connection)
+    assert dump(connection, *TABLES) == at_once
+    assert readings(connection, recipe.start + 20 * HOUR, recipe.end) == at_once_read
+    assert rebuilt(connection) == at_once
+    assert rows(connection, "SELECT count(*) FROM touched") == [(0,)]
+
+
+@tried(EXAMPLES // 25)
+@given(SMALL)
+def test_replaying_everything_adds_nothing(recipe: Recipe) -> None:
+    world = make(recipe)
+    connection = fresh_database()
+    tell(connection, world)
+    facts = [table for table in FACTS if table != "polls"]  # an attempt is an attempt
+    before = dump(connection, *facts, *TABLES)
+    for _ in range(2):
+        assert commit(connection, batch_of(world.said), *(batch_of((), heard) for heard in world.heard)).added == 0
+        derive.rollup(connection)
+    assert dump(connection, *facts, *TABLES) == before
+
+
+@tried(EXAMPLES // 25)
+@given(SMALL)
+def test_five_minutes_add_up_to_hours_and_hours_to_days(recipe: Recipe) -> None:
+    connection = fresh_database()
+    tell(connection, make(recipe))
+    sums = ", ".join(f"sum({name})" for name in ADDITIVE)
+    query = f"SELECT symbol, source, date_trunc('{{}}', bucket_start) AS start, {sums} FROM buckets WHERE bucket_width = INTERVAL {{}} GROUP BY ALL ORDER BY ALL"
+    assert rows(connection, query.format("hour", "5 MINUTE")) == rows(connection, query.format("hour", "1 HOUR"))
+    assert rows(connection, query.format("day", "1 HOUR")) == rows(connection, query.format("day", "1 DAY"))
+    by_source = f"SELECT symbol, bucket_width, bucket_start, {sums} FROM buckets WHERE source {{}} '*' GROUP BY ALL ORDER BY ALL"
+    assert rows(connection, by_source.format("=")) == rows(connection, by_source.format("<>"))
+    assert rows(connection, "SELECT count(*) FROM buckets WHERE bullish + bearish + neutral <> organic OR authors > messages OR texts > messages") == [(0,)]
+
+
+CHANGES = st.lists(st.tuples(st.sampled_from(["say", "edit", "delete", "like"]), st.integers(0, 11), st.integers(0, 2), st.integers(1, 4)), max_size=14)
+
+
+@tried(EXAMPLES // 10)
+@given(CHANGES, st.randoms(use_true_random=False))
+def test_what_a_change_touches_is_all_that_it_changes(changes: list[tuple[str, int, int, int]], dice: random.Random) -> None:
+    """Edits, deletions and counts over two days, many of them copies and reshares of each other: rolled up change by
+    change as from the facts at the end. A symbol with a spike is among them."""
+    connection = fresh_database()
+    crowd = tuple(Said(f"c{n}", START + 24 * HOUR + n * MINUTE, ("AAA",), f"a{n}", key=100 + n, likes=n % 3) for n in range(30))
+    tell(connection, World(crowd, (Heard("posts", START - 9 * DAY, START + 3 * DAY),)))
+    for kind, who, key, revision in changes:
+        at = START + timedelta(hours=7 * who)
+        if kind == "delete":
+            commit(connection, batch_of(deletions=[gone(str(who) if key else f"c{who}", at=at, revision=f"{revision}")]))
+        elif kind == "like":
+            commit(connection, batch_of([replace(crowd[who], likes=10 * revision)]))
+        else:
+            reshare = str(dice.randrange(12)) if key == 2 else None
+            said = Said(str(who), at, ("AAA", "BBB") if kind == "say" else ("AAA",), key=key, revision=f"{revision}", reshare_of=reshare)
+            commit(connection, batch_of([said]))
+        derive.rollup(connection)
+    incremental = dump(connection, *TABLES)
+    assert rebuilt(connection) == incremental
+
+
+# ---------------------------------------------------------------------------------------------- what is touched
+
+
+def test_late_original_before_midnight_turns_the_copy_after_it() -> None:
+    connection = fresh_database()
+    copy = Said("copy", START + DAY + HOUR, ("AAA",), key=7)
+    tell(connection, World((copy,)))
+    commit(connection, batch_of([Said("original", START + 23 * HOUR, ("AAA",), key=7)]))
+    assert rows(connection, "SELECT DISTINCT symbol, day::VARCHAR FROM touched ORDER BY ALL") == [("AAA", "2026-01-05"), ("AAA", "2026-01-06")]
+    derive.rollup(connection)
+    assert rows(connection, "SELECT organic FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 DAY ORDER BY bucket_start") == [(1,), (0,)]
+    commit(connection, batch_of(deletions=[gone("original")]))
+    derive.rollup(connection)
+    assert rows(connection, "SELECT bucket_start::DATE::VARCHAR, organic FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 DAY") == [("2026-01-06", 1)]
+
+
+def test_late_original_turns_its_reshares_of_later_days() -> None:
+    connection = fresh_database()
+    tell(connection, World((Said("reshare", START + 3 * DAY, ("AAA",), key=1, reshare_of="original"),)))
+    commit(connection, batch_of([Said("original", START, ("AAA",), key=2)]))
+    derive.rollup(connection)
+    assert rows(connection, "SELECT organic FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 DAY ORDER BY bucket_start") == [(1,), (0,)]
+
+
+def test_outage_becomes_known_when_the_stream_comes_back() -> None:
+    """Between its last poll and its next one a stream was deaf: buckets of that span, heard on another stream, say so."""
+    connection = fresh_database()
+    heard = (Heard("posts", START, START + DAY), Heard("r/x", START, START + 5 * DAY))
+    tell(connection, World((Said("1", START + 2 * DAY, ("AAA",)),), heard))
+    query = "SELECT up FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 DAY"
+    assert rows(connection, query) == [(1.0,)]
+    commit(connection, batch_of((), Heard("posts", START + 4 * DAY, START + 5 * DAY)))
+    derive.rollup(connection)
+    assert rows(connection, query) == [(0.5,)]
+    once = dump(connection, *TABLES)
+    assert rebuilt(connection) == once
+
+
+def test_poll_that_covers_nothing_leaves_no_hours() -> None:
+    connection = fresh_database()
+    tell(connection, World((), (Heard("posts", START, START), Heard("r/x", START + HOUR, START), Heard("r/y", START, START + HOUR))))
+    assert rows(connection, "SELECT stream, up FROM coverage_hours") == [("r/y", 1.0)]
+
+
+def test_rollup_with_nothing_touched_does_nothing() -> None:
+    connection = fresh_database()
+    assert derive.rollup(connection) == 0
+    tell(connection, World((Said("1", START, ("AAA",)),)))
+    assert derive.rollup(connection) == 0
+
+
+def test_lost_derived_tables_are_noticed() -> None:
+    connection = fresh_database()
+    assert not derive.derived_lost(connection)
+    tell(connection, World((Said("1", START, ("AAA",)),)))
+    assert not derive.derived_lost(connection)
+    connection.execute("DELETE FROM buckets")
+    assert derive.derived_lost(connection)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_baselines_do_not_depend_on_the_days_asked_for_together(together: bool) -> None:
+    """A symbol that gets a stream of its own later is heard on the open ones before."""
+    connection = fresh_database()
+    heard = (Heard("posts", START, START + 40 * DAY), Heard("symbol/AAA", START + 20 * DAY, START + 40 * DAY))
+    tell(connection, World(tuple(Said(str(n), START + n * DAY, ("AAA",)) for n in range(30)), heard))
+    days = [(START + 10 * DAY).date(), (START + 30 * DAY).date()]
+    for part in [days] if together else [[day] for day in days]:
+        derive.ensure_baselines(connection, part)
+    assert rows(connection, "SELECT hours, organic FROM symbol_days WHERE symbol = 'AAA' ORDER BY day") == [
+        (pytest.approx(168), 10),
+        (pytest.approx(168), 10),
+    ]

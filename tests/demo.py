@@ -65,7 +65,17 @@ def load(begins_at: datetime, shown_from: float) -> list[Post]:
             posts.append(post)
             if row["gone"]:
                 gone = float(row["gone"])
-                posts.append(Post("bluesky", post.number + 1, made(gone), shown_from + PLAYED_S * gone / DAY_MINUTES, post.author, "", removes=post.number))
+                posts.append(
+                    Post(
+                        "bluesky",
+                        post.number + 1,
+                        made(gone),
+                        shown_from + PLAYED_S * gone / DAY_MINUTES,
+                        post.author,
+                        "",
+                        removes=post.number,
+                    )
+                )
     return posts
 
 
@@ -88,7 +98,12 @@ def play(world: World, daemon: Daemon) -> list[Post]:
 
     until(lambda: wanted <= stored(file).keys() or not daemon.running, 25.0, "the whole day is stored", 0.25, missing)
     gone = {(p.source, p.id) for p in posts if p.removes is None and any(q.removes == p.number for q in posts)}
-    until(lambda: all(text is None for key, text in stored(file).items() if key in gone), 10.0, "what was deleted is gone", 0.25)
+    until(
+        lambda: all(text is None for key, text in stored(file).items() if key in gone),
+        10.0,
+        "what was deleted is gone",
+        0.25,
+    )
     return posts
 
 
@@ -98,7 +113,12 @@ def take_readings(config: Path) -> None:
     taken = tracker(config, "once", "rollup", "readings", "--now", mark.strftime("%Y-%m-%dT%H:%M:%SZ"))
     if taken.returncode != 0:
         raise AssertionError(f"the readings could not be taken: {taken.stderr.strip()}")
-    asked = tracker(config, "sql", "--json", "SELECT symbol, sentiment_label FROM leaderboard((SELECT max(\"at\") FROM readings), '24h') LIMIT 1")
+    asked = tracker(
+        config,
+        "sql",
+        "--json",
+        "SELECT symbol, sentiment_label FROM leaderboard((SELECT max(\"at\") FROM readings), '24h') LIMIT 1",
+    )
     leader = json.loads(asked.stdout or "[]")
     if leader != [{"symbol": "BABA", "sentiment_label": "bullish"}]:
         raise AssertionError(f"BABA has to lead and to be bullish, found {leader} {asked.stderr.strip()}")
@@ -108,7 +128,7 @@ def shown(config: Path, *arguments: str) -> None:
     """A command as a person would type it, and what it answers."""
     typed = " ".join(f'"{part}"' if " " in part else part for part in arguments)
     print(f"\n$ tracker {typed}\n", flush=True)
-    code = subprocess.run(command(config, *arguments), cwd=config.parent, env=environment(), timeout=30).returncode  # noqa: PLW1510
+    code = subprocess.run(command(config, *arguments), cwd=config.parent, env=environment(), timeout=30).returncode
     if code != 0:
         raise AssertionError(f"tracker {arguments[0]} ended with code {code}")
 
@@ -128,7 +148,9 @@ def main() -> int:
                     raise AssertionError(f"the daemon ended with code {code}, see {daemon.log_path}")
         kept = Counter(source for source, _ in stored(database(config)))
         told = ", ".join(f"{count} {source}" for source, count in sorted(kept.items()))
-        print(f"{sum(kept.values())} of {sum(post.removes is None for post in posts)} messages are about a symbol and stored ({told}), one was deleted by its author and is gone")
+        print(
+            f"{sum(kept.values())} of {sum(post.removes is None for post in posts)} messages are about a symbol and stored ({told}), one was deleted by its author and is gone"
+        )
         take_readings(config)
         shown(config, "top")
         shown(config, "brief", "BABA")

@@ -1,11 +1,11 @@
 """What stands in for the outer edge: a clock that is walked, a server, a source, a disk. Everything between is real.
 
-    clock = FakeClock()
-    server = FakeServer(clock)                              # an httpx transport that remembers who asked when
-    source = FakeSource().message("$GME to the moon").fails_once(Unavailable("gone"))
-    kept = Kept()                                           # where batches go; ``kept.breaks_once(error)``
-    poller = make_poller([make_target("pond", source, "frogs")], server, clock, kept)
-    await walk(poller, clock, seconds=300)
+clock = FakeClock()
+server = FakeServer(clock)                              # an httpx transport that remembers who asked when
+source = FakeSource().message("$GME to the moon").fails_once(Unavailable("gone"))
+kept = Kept()                                           # where batches go; ``kept.breaks_once(error)``
+poller = make_poller([make_target("pond", source, "frogs")], server, clock, kept)
+await walk(poller, clock, seconds=300)
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ class FakeSource:
         self._next.append(Page(items, cursor if cursor is not None else {"n": self._made}, **more))  # type: ignore[arg-type]
         return self
 
-    def message(self, text: str, **more: object) -> Self:
-        return self.page(message(text, f"m{self._made + 1}", source=self.name, **more))
+    def message(self, text: str) -> Self:
+        return self.page(message(text, f"m{self._made + 1}", source=self.name))
 
     def fails_once(self, error: BaseException) -> Self:
         """The next answer is an error: one of ours, or a bug."""
@@ -280,7 +280,9 @@ METER: dict[str, float | int | str] = {
 }  # fmt: skip
 
 
-def prepare(store: Store, settings: Sequence[tuple[str, str]] = (("tone.scorer", "lexicon"),), now: datetime = NOON) -> None:
+def prepare(
+    store: Store, settings: Sequence[tuple[str, str]] = (("tone.scorer", "lexicon"),), now: datetime = NOON
+) -> None:
     store.prepare(now, METER, settings, ["GME"], {"memes": ["GME", "BABA"]}, [("GME", "Game Shop", "stock", "listed")])
 
 

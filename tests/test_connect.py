@@ -186,13 +186,18 @@ def test_numbers_of_migrations_go_up_one_by_one() -> None:
 
 
 def test_a_migration_that_fails_leaves_the_old_shape(tmp_path: Path) -> None:
-    """A table of the same name is in the way: nothing of the migration may stay."""
+    """Something of the name of a table is in the way: nothing of the migration may stay."""
     store = Store(opening(tmp_path))
     with store.writing() as connection:
-        with pytest.raises(duckdb.Error), transaction(connection):
-            connection.execute("CREATE TABLE schema_version (version INTEGER)")
-            connection.execute("CREATE TABLE schema_version (version INTEGER)")
+        connection.execute("CREATE VIEW mentions AS SELECT 1 AS n")
+    with pytest.raises(StoreError, match="0001"):
+        prepare(store)
+    with store.writing() as connection:
         assert stored_version(connection) == 0
+        connection.execute("DROP VIEW mentions")
+    prepare(store)
+    with store.reading() as connection:
+        assert stored_version(connection) == migrations()[-1][0]
 
 
 def test_a_file_of_this_tracker_can_be_opened_by_older_clients(tmp_path: Path) -> None:
@@ -215,15 +220,19 @@ def test_a_connection_speaks_utc_and_keeps_to_its_means(tmp_path: Path) -> None:
         assert settings[name] == "false"
 
 
-def test_a_transaction_is_all_or_nothing_whatever_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_transaction_is_all_or_nothing_whatever_ends_it(tmp_path: Path, error: type[BaseException]) -> None:
+    def add(number: int, fails: bool) -> None:
+        with transaction(connection):
+            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+            if fails:
+                raise error
+
     with opened(opening(tmp_path)) as connection:
         connection.execute("CREATE TABLE numbers (n INTEGER)")
-        for error in (ValueError, KeyboardInterrupt):
-            with pytest.raises(error), transaction(connection):
-                connection.execute("INSERT INTO numbers VALUES (1)")
-                raise error
-        with transaction(connection):
-            connection.execute("INSERT INTO numbers VALUES (2)")
+        with pytest.raises(error):
+            add(1, fails=True)
+        add(2, fails=False)
         assert connection.execute("SELECT n FROM numbers").fetchall() == [(2,)]
 
 

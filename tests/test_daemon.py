@@ -29,7 +29,9 @@ def world() -> Iterator[World]:
         yield world
 
 
-def test_the_daemon_stores_exactly_what_the_world_says_and_forgets_what_authors_delete(world: World, tmp_path: Path) -> None:
+def test_the_daemon_stores_exactly_what_the_world_says_and_forgets_what_authors_delete(
+    world: World, tmp_path: Path
+) -> None:
     config = write_config(tmp_path, world.base_urls)
     with Daemon(config) as daemon:
         wait_until_asked(daemon, world, ALL)
@@ -85,11 +87,19 @@ def test_a_source_in_trouble_does_not_stop_the_others_and_is_made_up_for(world: 
     config = write_config(tmp_path, world.base_urls, sources=("stocktwits", "reddit", "hackernews", "bluesky"))
     with Daemon(config) as daemon:
         wait_until_asked(daemon, world, ALL)
-        world.publish(invent(2, time.time() + 0.3, 4.0, {"stocktwits": 60, "reddit": 60, "hackernews": 20, "bluesky": 30}))
+        world.publish(
+            invent(2, time.time() + 0.3, 4.0, {"stocktwits": 60, "reddit": 60, "hackernews": 20, "bluesky": 30})
+        )
         # before its first page a push stream has no place to come back to
-        until(lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"), 20.0, "Bluesky has a cursor")
+        until(
+            lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"),
+            20.0,
+            "Bluesky has a cursor",
+        )
         for source in ("stocktwits", "reddit", "hackernews"):
-            world.fault(source, CUT, HTML, too_many(1.0), FAILING, too_many(2.0, as_date=True), REFUSED, too_many(None), CUT)
+            world.fault(
+                source, CUT, HTML, too_many(1.0), FAILING, too_many(2.0, as_date=True), REFUSED, too_many(None), CUT
+            )
         world.drop_streams()
         world.fault("bluesky", FAILING, too_many(1.0))
         until(lambda: world.pending_faults() == 0, 40.0, "every fault has fired", 0.1, lambda: daemon.log[-3000:])
@@ -115,16 +125,28 @@ def test_a_second_daemon_on_the_same_folder_is_refused_with_the_pid_of_the_first
         assert first.running
         assert first.stop() == 0
     with Daemon(config) as third:  # the lock goes with its holder
-        until(lambda: third.log.count("started") == 2 or not third.running, 30.0, "the next one runs", hint=lambda: third.log)
+        until(
+            lambda: third.log.count("started") == 2 or not third.running,
+            30.0,
+            "the next one runs",
+            hint=lambda: third.log,
+        )
         third.kill()
     with Daemon(config) as fourth:
-        until(lambda: fourth.log.count("started") == 3 or not fourth.running, 30.0, "one runs after a kill", hint=lambda: fourth.log)
+        until(
+            lambda: fourth.log.count("started") == 3 or not fourth.running,
+            30.0,
+            "one runs after a kill",
+            hint=lambda: fourth.log,
+        )
         assert fourth.stop() == 0
 
 
 def test_a_wrong_configuration_ends_with_2_and_every_problem_at_once(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text('[http]\ndeadline = "soon"\nmax_pages = 0\n[sources.redit]\n[spikes]\nz = "three"\n', encoding="utf-8")
+    config.write_text(
+        '[http]\ndeadline = "soon"\nmax_pages = 0\n[sources.redit]\n[spikes]\nz = "three"\n', encoding="utf-8"
+    )
     found = tracker(config, "run")
     assert found.returncode == 2
     for path in ("http.deadline", "http.max_pages", "sources.redit", "spikes.z"):
@@ -147,7 +169,9 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_as_it_is(tmp_path: Path,
     file.parent.mkdir()
     shutil.copyfile(made, file)
     with duckdb.connect(str(file)) as connection:
-        connection.execute("INSERT INTO schema_version SELECT version + 1, applied_at, 'tomorrow' FROM schema_version LIMIT 1")
+        connection.execute(
+            "INSERT INTO schema_version SELECT version + 1, applied_at, 'tomorrow' FROM schema_version LIMIT 1"
+        )
     before = file.read_bytes()
     found = tracker(config, name, *(["SELECT 1"] if name == "sql" else []))
     assert found.returncode == 1
@@ -213,7 +237,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 40 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(place)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(place)], capture_output=True, text=True
+    )
     if mounted.returncode != 0:
         pytest.skip(f"mounting a small file system is not permitted here: {mounted.stderr.strip()}")
     yield place
@@ -230,16 +256,29 @@ def fill(place: Path, leave: int) -> Path:
 
 
 @pytest.mark.parametrize("leave", [2_000_000, 0], ids=["nearly full", "full"])
-def test_a_full_disk_is_said_clearly_and_nothing_is_lost_once_there_is_space(world: World, small_disk: Path, leave: int) -> None:
+def test_a_full_disk_is_said_clearly_and_nothing_is_lost_once_there_is_space(
+    world: World, small_disk: Path, leave: int
+) -> None:
     config = write_config(small_disk, world.base_urls)
     daemon = Daemon(config)
     daemon.log_path = small_disk.parent / "daemon.log"
     with daemon:
         wait_until_asked(daemon, world, ALL)
-        world.publish(invent(8, time.time() + 0.2, 6.0, {"stocktwits": 80, "reddit": 60, "hackernews": 20, "bluesky": 40}))
-        until(lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"), 30.0, "Bluesky has a cursor")
+        world.publish(
+            invent(8, time.time() + 0.2, 6.0, {"stocktwits": 80, "reddit": 60, "hackernews": 20, "bluesky": 40})
+        )
+        until(
+            lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"),
+            30.0,
+            "Bluesky has a cursor",
+        )
         ballast = fill(small_disk, leave)
-        until(lambda: "polling pauses" in daemon.log or not daemon.running, 20.0, "the daemon notices", hint=lambda: daemon.log)
+        until(
+            lambda: "polling pauses" in daemon.log or not daemon.running,
+            20.0,
+            "the daemon notices",
+            hint=lambda: daemon.log,
+        )
         until(world.all_shown, 30.0, "the world has said everything")
         assert daemon.running or daemon.process.returncode == 1
         assert re.search(r"the disk is (nearly )?full|can't be kept|No space left", daemon.log), daemon.log

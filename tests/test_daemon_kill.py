@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from world import World, too_many
 from world_corpus import invent, seeded
-from world_daemon import Daemon, ask, database, differences, stored, tracker, until, wait_for_truth, wait_until_asked, write_config
+from world_daemon import (
+    Daemon,
+    ask,
+    database,
+    differences,
+    stored,
+    tracker,
+    until,
+    wait_for_truth,
+    wait_until_asked,
+    write_config,
+)
 from world_posts import Source
 
 pytestmark = pytest.mark.slow
@@ -33,7 +44,12 @@ def derived(file: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def wait_for_answers_to_settle(world: World) -> None:
     """An answer that names a time counts once the daemon has had a moment to write it down; no kill falls in between."""
-    until(lambda: all(time.time() - asked.at > TOLD_S for asked in world.named()[-4:]), 10.0, "the last named time is old enough", 0.02)
+    until(
+        lambda: all(time.time() - asked.at > TOLD_S for asked in world.named()[-4:]),
+        10.0,
+        "the last named time is old enough",
+        0.02,
+    )
 
 
 def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_share: float) -> int:
@@ -48,10 +64,23 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
             counts: dict[Source, int] = {source: max(3, round(rate * seconds)) for source, rate in RATE.items()}
             begin = time.time() + 0.1
             world.publish(
-                invent(seed * 1000 + number, begin, seconds, counts, first_number=1_000_000 + number * 10_000, late_share=late_share)
+                invent(
+                    seed * 1000 + number,
+                    begin,
+                    seconds,
+                    counts,
+                    first_number=1_000_000 + number * 10_000,
+                    late_share=late_share,
+                )
             )
             if number == 0:  # a push stream without a cursor has no place to come back to
-                until(lambda: ask(database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"), 30.0, "Bluesky has a cursor")
+                until(
+                    lambda: ask(
+                        database(config), "SELECT 1 FROM streams WHERE source = 'bluesky' AND cursor IS NOT NULL"
+                    ),
+                    30.0,
+                    "Bluesky has a cursor",
+                )
             for source in ALL:
                 if dice.random() < 0.5:
                     world.fault(source, too_many(2.0 + dice.random(), as_date=dice.random() < 0.3))
@@ -64,9 +93,14 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
             daemon.kill()
             daemon.start()
             asked_before = len(world.asked)
-            until(lambda before=asked_before: len(world.asked) > before or not daemon.running, 40.0, "it asks again", 0.02)  # type: ignore[misc]
+            until(
+                lambda before=asked_before: len(world.asked) > before or not daemon.running, 40.0, "it asks again", 0.02
+            )  # type: ignore[misc]
             came_back = time.time()
-            within += any(asked.not_before is not None and came_back < asked.not_before for asked in tuple(world.asked)[:asked_before])
+            within += any(
+                asked.not_before is not None and came_back < asked.not_before
+                for asked in tuple(world.asked)[:asked_before]
+            )
         world.heal()
         wait_for_truth(daemon, world, 60.0)
         assert daemon.stop() == 0, daemon.log[-3000:]
@@ -78,8 +112,13 @@ def check(world: World, config: Path) -> None:
     assert differences(stored(file), world.truth()) == {"lost": [], "foreign": [], "wrong": []}
     gone = [key for key, text in world.truth().items() if text is None]
     assert gone, "the world has to have deletions"
-    assert ask(file, "SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL AND (text IS NOT NULL OR author IS NOT NULL)") == [(0,)]
-    assert ask(file, "SELECT count(*) FROM messages AS m JOIN mentions AS n ON n.source = m.source AND n.message_id = m.id WHERE m.deleted_at IS NOT NULL") == [(0,)]
+    assert ask(
+        file, "SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL AND (text IS NOT NULL OR author IS NOT NULL)"
+    ) == [(0,)]
+    assert ask(
+        file,
+        "SELECT count(*) FROM messages AS m JOIN mentions AS n ON n.source = m.source AND n.message_id = m.id WHERE m.deleted_at IS NOT NULL",
+    ) == [(0,)]
     assert ask(file, "SELECT count(*) FROM gaps") == [(0,)]
     assert world.early() == [], world.story()
     rolled = tracker(config, "once", "rollup")

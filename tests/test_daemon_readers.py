@@ -17,7 +17,19 @@ from pathlib import Path
 import pytest
 from world import World
 from world_corpus import invent
-from world_daemon import ROOT, Daemon, ask, database, environment, stored, tracker, until, wait_for_truth, wait_until_asked, write_config
+from world_daemon import (
+    ROOT,
+    Daemon,
+    ask,
+    database,
+    environment,
+    stored,
+    tracker,
+    until,
+    wait_for_truth,
+    wait_until_asked,
+    write_config,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -25,14 +37,23 @@ QUERIES = int(os.environ.get("TRACKER_QUERIES", "60"))
 HOLD_S = float(os.environ.get("TRACKER_HOLD_S", "5"))
 SOURCES = ("stocktwits", "reddit")
 # as in an ordinary installation, but for polls every second
-CALM = {"store": {"flush": "3s"}, "jobs": {"rollup": "30s", "tick": "1s"}, "sources.stocktwits": {"every": "1s"}, "sources.reddit": {"every": "1s"}}
+CALM = {
+    "store": {"flush": "3s"},
+    "jobs": {"rollup": "30s", "tick": "1s"},
+    "sources.stocktwits": {"every": "1s"},
+    "sources.reddit": {"every": "1s"},
+}
 READER = ROOT / "tests" / "world_reader.py"
 
 
 @contextmanager
 def reader(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, str(READER), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+        [sys.executable, str(READER), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
     )
     with process:
         try:
@@ -48,8 +69,16 @@ def test_others_open_the_live_file_at_the_first_try_nearly_always(tmp_path: Path
         config = write_config(tmp_path, world.base_urls, sources=SOURCES, changed=CALM)
         with Daemon(config) as daemon:
             wait_until_asked(daemon, world, SOURCES)
-            world.publish(invent(3, time.time() + 0.2, seconds, {"stocktwits": round(seconds * 10), "reddit": round(seconds * 5)}))
-            until(lambda: len(stored(database(config))) > 10, 30.0, "the first messages are stored", 0.3, lambda: daemon.log[-2000:])
+            world.publish(
+                invent(3, time.time() + 0.2, seconds, {"stocktwits": round(seconds * 10), "reddit": round(seconds * 5)})
+            )
+            until(
+                lambda: len(stored(database(config))) > 10,
+                30.0,
+                "the first messages are stored",
+                0.3,
+                lambda: daemon.log[-2000:],
+            )
             with reader("ask", str(database(config)), str(QUERIES), "5") as asking:
                 answers = [tracker(config, "sql", "--json", "SELECT count(*) AS n FROM messages") for _ in range(8)]
                 output, _ = asking.communicate(timeout=QUERIES * 2 + 60)
@@ -61,7 +90,9 @@ def test_others_open_the_live_file_at_the_first_try_nearly_always(tmp_path: Path
     assert seen[-1] > seen[0], "the answers have to be of the live file"
     found = json.loads(output)
     first = sum(tries == 1 for tries in found["tries"])
-    print(f"{first} of {len(found['tries'])} at the first try, {found['tries'].count(2)} at the second, {found['tries'].count(3)} at the third")
+    print(
+        f"{first} of {len(found['tries'])} at the first try, {found['tries'].count(2)} at the second, {found['tries'].count(3)} at the third"
+    )
     assert 0 not in found["tries"], "every question is answered by the third try"
     assert first >= 0.9 * QUERIES
     assert found["counts"] == sorted(found["counts"])
@@ -73,8 +104,12 @@ def test_a_reader_who_stays_costs_nothing_but_time(tmp_path: Path) -> None:
         with Daemon(config) as daemon:
             wait_until_asked(daemon, world, SOURCES)
             seconds = HOLD_S + 1
-            world.publish(invent(4, time.time() + 0.2, seconds, {"stocktwits": round(seconds * 12), "reddit": round(seconds * 6)}))
-            until(lambda: stored(database(config)), 30.0, "the first messages are stored", 0.2, lambda: daemon.log[-2000:])
+            world.publish(
+                invent(4, time.time() + 0.2, seconds, {"stocktwits": round(seconds * 12), "reddit": round(seconds * 6)})
+            )
+            until(
+                lambda: stored(database(config)), 30.0, "the first messages are stored", 0.2, lambda: daemon.log[-2000:]
+            )
             with reader("hold", str(database(config))) as holding:
                 assert holding.stdout is not None
                 assert holding.stdout.readline() == "held\n"
@@ -100,7 +135,9 @@ def test_a_daemon_that_is_killed_while_a_reader_stays_finds_everything_in_its_jo
         with Daemon(config) as daemon:
             wait_until_asked(daemon, world, SOURCES)
             world.publish(invent(6, time.time() + 0.2, 3.0, {"stocktwits": 40, "reddit": 20}))
-            until(lambda: stored(database(config)), 30.0, "the first messages are stored", 0.2, lambda: daemon.log[-2000:])
+            until(
+                lambda: stored(database(config)), 30.0, "the first messages are stored", 0.2, lambda: daemon.log[-2000:]
+            )
             with reader("hold", str(database(config))) as holding:
                 assert holding.stdout is not None
                 assert holding.stdout.readline() == "held\n"
@@ -112,5 +149,11 @@ def test_a_daemon_that_is_killed_while_a_reader_stays_finds_everything_in_its_jo
             world_after = world.truth(*SOURCES)
     # the world is gone: what comes now can only come from the journal
     with Daemon(config) as daemon:
-        until(lambda: stored(database(config)) == world_after, 30.0, "everything is stored", 0.3, lambda: daemon.log[-2000:])
+        until(
+            lambda: stored(database(config)) == world_after,
+            30.0,
+            "everything is stored",
+            0.3,
+            lambda: daemon.log[-2000:],
+        )
         assert daemon.stop() == 0

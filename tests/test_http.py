@@ -17,7 +17,7 @@ import pytest
 from loopback import Answer, cut, drip, flood, loopback, reply, reset, then_close, then_silence
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
-from tracker.http import Access, BodyReader, Client, Http, Response, address, hop_target, refusal, validators_of
+from tracker.http import Access, BodyReader, Client, Gate, Http, Response, address, hop_target, refusal, validators_of
 from tracker.secret import Secret
 
 SERVED = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -647,3 +647,22 @@ async def test_an_address_elsewhere_is_a_mistake_of_the_caller(path: str) -> Non
         with pytest.raises(ValueError, match="only its own host is asked"):
             await client.get(path)
         assert client.tally.requests == 0
+
+
+async def test_nobody_in_the_scope_is_asked_after_a_server_has_named_a_time() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(429, headers={"Retry-After": "30"}) if request.url.path.endswith("first") else httpx.Response(200, json=[])
+
+    http, gate, access = Http(httpx.MockTransport(answer)), Gate(), Access("somewhere", "http://127.0.0.1:9/api", True, "tests")
+    async with http.session(access, gate) as one, http.session(access, gate) as other:
+        with pytest.raises(RateLimited):
+            await one.get("first")
+        with pytest.raises(RateLimited) as refused:
+            await other.get("second")
+    assert asked == ["/api/first"]
+    assert refused.value.retry_after_s == pytest.approx(30, abs=2)
+    async with http.session(access, Gate()) as elsewhere:
+        assert (await elsewhere.get("third")).status == 200

@@ -19,10 +19,14 @@ from tracker.models import Deletion, Flaw, Gap, Item, Limit, Page, Stream
 from tracker.wire import EARLIEST
 
 HOUR = timedelta(hours=1)
-STREAM = Stream("pond", "frogs", cursor={"n": 1}, failures=2, last_success_at=NOON - HOUR, last_message_at=NOON - HOUR, note="old")
+STREAM = Stream(
+    "pond", "frogs", cursor={"n": 1}, failures=2, last_success_at=NOON - HOUR, last_message_at=NOON - HOUR, note="old"
+)
 
 
-def rows_of(*items: Item, keep: str = "all", only: frozenset[str] | None = None, fetched_at: datetime | None = NOON) -> Digest:
+def rows_of(
+    *items: Item, keep: str = "all", only: frozenset[str] | None = None, fetched_at: datetime | None = NOON
+) -> Digest:
     return digest(items, analysis(only), stream="frogs", fetched_at=fetched_at, keep=keep)
 
 
@@ -48,7 +52,9 @@ def after(outcome: Outcome) -> Stream:
 
 
 def test_a_message_becomes_a_row_with_its_mentions_and_its_tone() -> None:
-    found = rows_of(message("$GME and $BABA to the moon 🚀", "7", at=NOON - HOUR, lang="en", likes=3, url="https://pond.example/7"))
+    found = rows_of(
+        message("$GME and $BABA to the moon 🚀", "7", at=NOON - HOUR, lang="en", likes=3, url="https://pond.example/7")
+    )
     (row,), (tone,) = found.messages, found.tones
     assert (row.source, row.id, row.stream, row.lang, row.likes, row.reshares) == ("pond", "7", "frogs", "en", 3, None)
     assert (row.created_at, row.fetched_at, row.time_flag) == (NOON - HOUR, NOON, False)
@@ -73,7 +79,9 @@ def test_a_flaw_is_counted_and_the_rest_of_the_page_is_kept() -> None:
 
 @pytest.mark.parametrize(("label", "stance", "number"), [("bullish", 1, 1), ("bearish", -1, -1)])
 @pytest.mark.parametrize("text", ["$GME to the moon 🚀", "$GME is a scam, it will crash", "$GME"])
-def test_the_authors_label_overrides_the_tone_in_the_mention_and_nowhere_else(text: str, label: Any, stance: int, number: int) -> None:
+def test_the_authors_label_overrides_the_tone_in_the_mention_and_nowhere_else(
+    text: str, label: Any, stance: int, number: int
+) -> None:
     labelled, plain = rows_of(message(text, label=label)), rows_of(message(text))
     (mention,) = labelled.mentions
     assert (mention.stance, mention.label) == (stance, number)
@@ -103,14 +111,18 @@ def test_only_the_watched_symbols_are_mentions_where_nothing_is_to_be_discovered
     ("claimed", "stored"),
     [(None, NOON), (NOON + HOUR, NOON), (datetime(1970, 1, 1, tzinfo=NOON.tzinfo), EARLIEST)],
 )
-def test_an_impossible_time_is_clamped_and_flagged_in_message_and_mention(claimed: datetime | None, stored: datetime) -> None:
+def test_an_impossible_time_is_clamped_and_flagged_in_message_and_mention(
+    claimed: datetime | None, stored: datetime
+) -> None:
     found = rows_of(message("$GME", at=claimed))
     assert (found.messages[0].created_at, found.messages[0].time_flag) == (stored, True)
     assert found.mentions[0].created_at == stored
 
 
 def test_on_the_simulated_clock_a_message_is_known_when_it_was_made() -> None:
-    found = rows_of(message("$GME", "1", at=NOON - HOUR), message("$GME", "2", at=None), Deletion("pond", "3"), fetched_at=None)
+    found = rows_of(
+        message("$GME", "1", at=NOON - HOUR), message("$GME", "2", at=None), Deletion("pond", "3"), fetched_at=None
+    )
     assert [(row.id, row.fetched_at) for row in found.messages] == [("1", NOON - HOUR)]
     assert found.skipped == 2, "what has no time has no place on that clock"
 
@@ -128,14 +140,18 @@ def test_a_deletion_keeps_its_time_but_never_a_future_one() -> None:
     ]
 
 
-NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=6, max_size=20).map(lambda name: f"kermit-{name}")
+NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=6, max_size=20).map(
+    lambda name: f"kermit-{name}"
+)
 
 
 @given(NAMES)
 def test_an_author_is_a_hash_in_every_row_and_the_name_is_nowhere(name: str) -> None:
     items = (message("$GME", "1", author=name), message("$GME", "2", author=name), Deletion("pond", author=name))
     found = rows_of(*items)
-    hashes = {row.author for row in (*found.messages, *found.mentions, *found.deletions)}
+    hashes = {
+        author for rows in (found.messages, found.mentions, found.deletions) for author in (row.author for row in rows)
+    }
     assert len(hashes) == 1
     (hashed,) = hashes
     assert hashed is not None
@@ -147,7 +163,17 @@ def test_the_hash_depends_on_author_source_and_key_and_nothing_else() -> None:
     ours, theirs = analysis(), replace(analysis(), author_key=b"j" * 32)
     one = ours.hash_author("pond", "kermit")
     assert one == ours.hash_author("pond", "kermit")
-    assert len({one, ours.hash_author("lake", "kermit"), ours.hash_author("pond", "Kermit"), theirs.hash_author("pond", "kermit")}) == 4
+    assert (
+        len(
+            {
+                one,
+                ours.hash_author("lake", "kermit"),
+                ours.hash_author("pond", "Kermit"),
+                theirs.hash_author("pond", "kermit"),
+            }
+        )
+        == 4
+    )
     assert ours.hash_author("pond", None) is None
     assert ours.hash_author("pond", "\ud800") is not None
     assert ours.hash_author("ab", "c") != ours.hash_author("a", "bc")
@@ -162,7 +188,12 @@ def test_reshares_are_marked_in_their_mentions() -> None:
 
 
 def test_a_good_poll_moves_the_cursor_forgets_failures_and_is_due_an_interval_later() -> None:
-    page = Page((message("$GME", at=NOON - timedelta(minutes=1)), Flaw("bad")), {"n": 2}, note="half of it", covers_from=NOON - HOUR)
+    page = Page(
+        (message("$GME", at=NOON - timedelta(minutes=1)), Flaw("bad")),
+        {"n": 2},
+        note="half of it",
+        covers_from=NOON - HOUR,
+    )
     outcome = finish(page)
     stream, report = after(outcome), outcome.batch.report
     assert (stream.cursor, stream.failures, stream.note) == ({"n": 2}, 0, "half of it")
@@ -186,7 +217,11 @@ def test_an_older_message_does_not_turn_the_newest_time_back() -> None:
 
 def test_unchanged_is_a_success_with_nothing_new() -> None:
     outcome = finish(Page((), None, unchanged=True), tally=Tally(requests=1, http_status=304))
-    assert (outcome.batch.report.status, outcome.batch.report.up, outcome.batch.report.http_status) == ("unchanged", True, 304)
+    assert (outcome.batch.report.status, outcome.batch.report.up, outcome.batch.report.http_status) == (
+        "unchanged",
+        True,
+        304,
+    )
     assert (after(outcome).failures, after(outcome).last_success_at) == (0, NOON - timedelta(seconds=2))
     assert after(outcome).last_message_at == NOON - HOUR
 
@@ -218,7 +253,9 @@ FAILURES: list[tuple[SourceError, str, float, float, float | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "least", "most", "scope_s"), FAILURES, ids=lambda value: getattr(value, "message", None))
+@pytest.mark.parametrize(
+    ("error", "status", "least", "most", "scope_s"), FAILURES, ids=lambda value: getattr(value, "message", None)
+)
 def test_each_failure_is_a_row_and_a_wait_and_moves_nothing_else(
     error: SourceError, status: str, least: float, most: float, scope_s: float | None
 ) -> None:
@@ -253,7 +290,9 @@ def test_a_long_error_is_cut_in_row_and_note() -> None:
 def test_a_good_answer_that_used_up_the_window_limits_the_whole_scope() -> None:
     outcome = finish(Page((), {"n": 2}), tally=Tally(requests=1, wait_s=300), plan=make_plan(scope="host:pond.example"))
     assert outcome.batch.report.status == "ok"
-    assert outcome.batch.limits == (Limit("host:pond.example", NOON + timedelta(seconds=300), "the server's rate limit is used up"),)
+    assert outcome.batch.limits == (
+        Limit("host:pond.example", NOON + timedelta(seconds=300), "the server's rate limit is used up"),
+    )
     assert finish(Page((), {"n": 2}), tally=Tally(requests=1, wait_s=0)).batch.limits == ()
 
 
@@ -278,7 +317,9 @@ def test_nobody_is_asked_before_a_named_time_nor_before_the_interval(error: Sour
 
 
 async def once(source: FakeSource, server: FakeServer, clock: FakeClock, tally: Tally | None = None) -> Outcome:
-    return await poll(source, replace(STREAM, failures=0), make_plan(), Http(server, clock.now), analysis(), clock, tally)
+    return await poll(
+        source, replace(STREAM, failures=0), make_plan(), Http(server, clock.now), analysis(), clock, tally
+    )
 
 
 async def test_a_poll_asks_with_the_stored_cursor_and_counts_its_requests() -> None:

@@ -52,7 +52,7 @@ def kept() -> Kept:
 async def until(true: Callable[[], bool]) -> None:
     """Let everybody run until it is so; a test that waits for what never comes fails."""
     async with asyncio.timeout(5):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for is a fact, not an event
             await asyncio.sleep(0)
 
 
@@ -72,15 +72,26 @@ async def test_every_stream_is_asked_once_an_interval(clock: FakeClock, server: 
 
 async def test_who_has_waited_longest_is_asked_first(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
     streams = [due_in(-10, "newts"), due_in(-30, "toads"), due_in(-20, "frogs"), due_in(+10, "later")]
-    poller = make_poller([make_target("pond", FakeSource(), "frogs", "later", "newts", "toads")], server, clock, kept, concurrency=1, streams=streams)
+    poller = make_poller(
+        [make_target("pond", FakeSource(), "frogs", "later", "newts", "toads")],
+        server,
+        clock,
+        kept,
+        concurrency=1,
+        streams=streams,
+    )
     for _ in range(4):
         await settle(poller.tick())
     assert server.paths() == ["toads", "frogs", "newts"]
 
 
-async def test_the_cursor_of_one_poll_is_where_the_next_one_starts(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_the_cursor_of_one_poll_is_where_the_next_one_starts(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     source = FakeSource().page(message("$GME")).fails_once(Malformed("x")).page()
-    poller = make_poller([make_target("pond", source, "frogs")], server, clock, kept, streams=[due_in(0, cursor={"n": 0})])
+    poller = make_poller(
+        [make_target("pond", source, "frogs")], server, clock, kept, streams=[due_in(0, cursor={"n": 0})]
+    )
     await walk(poller, clock, 10 * MINUTE, step=30)
     assert source.cursors[:4] == [{"n": 0}, {"n": 1}, {"n": 1}, {"n": 2}]
 
@@ -100,7 +111,9 @@ async def test_no_stream_is_asked_twice_at_a_time(clock: FakeClock, server: Fake
 # ------------------------------------------------------------------------------------------------- concurrency
 
 
-async def test_at_most_so_many_are_asked_at_a_time_and_all_get_their_turn(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_at_most_so_many_are_asked_at_a_time_and_all_get_their_turn(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     names = [f"s{number}" for number in range(9)]
     targets = [make_target(f"pond{number}", FakeSource(), *names[number::3]) for number in range(3)]
     poller = make_poller(targets, server, clock, kept, concurrency=4)
@@ -116,7 +129,9 @@ async def test_at_most_so_many_are_asked_at_a_time_and_all_get_their_turn(clock:
     assert sorted(server.paths()) == names
 
 
-async def test_a_stream_that_stays_connected_takes_nobodys_place(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_stream_that_stays_connected_takes_nobodys_place(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     push = FakePushSource(stays=True)
     targets = [make_target("a-push", push, "posts"), make_target("pond", FakeSource(), "frogs")]
     poller = make_poller(targets, server, clock, kept, concurrency=1)
@@ -124,6 +139,15 @@ async def test_a_stream_that_stays_connected_takes_nobodys_place(clock: FakeCloc
     assert [task.get_name() for task in poller.tick(push=True)] == ["a-push/posts"]
     await until(lambda: set(server.paths()) == {"frogs", "posts"})
     await poller.drain(1)
+
+
+async def test_where_nobody_stays_a_push_source_takes_nobodys_place_either(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
+    targets = [make_target("a-push", FakePushSource(), "posts"), make_target("pond", FakeSource(), "frogs")]
+    poller = make_poller(targets, server, clock, kept, concurrency=1)
+    await settle(poller.tick())
+    assert sorted(server.paths()) == ["frogs", "posts"]
 
 
 # ----------------------------------------------------------------------------------------------------- budgets
@@ -134,7 +158,9 @@ def most_in(times: list[float], span: float) -> int:
     return max(sum(1 for other in times if start <= other < start + span) for start in times)
 
 
-async def test_streams_of_a_source_share_its_budget_of_one_request_a_minute(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_streams_of_a_source_share_its_budget_of_one_request_a_minute(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     target = make_target("pond", FakeSource(pages=5), "frogs", "newts", "toads", budget=(1, MINUTE))
     poller = make_poller([target], server, clock, kept)
     await walk(poller, clock, 30 * MINUTE)
@@ -143,15 +169,15 @@ async def test_streams_of_a_source_share_its_budget_of_one_request_a_minute(cloc
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(1, 12), st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_span_sees_more_requests_than_the_budget(requests: int, streams: int, pages: int, concurrency: int) -> None:
     clock, kept = FakeClock(), Kept()
     server = FakeServer(clock)
     names = [f"s{number}" for number in range(streams)]
     target = make_target("pond", FakeSource(pages=pages), *names, budget=(requests, MINUTE), interval_s=20.0)
-    asyncio.run(walk(make_poller([target], server, clock, kept, concurrency=concurrency), clock, 4 * MINUTE))
+    asyncio.run(walk(make_poller([target], server, clock, kept, concurrency=concurrency), clock, 3 * MINUTE))
     assert most_in(server.times(), MINUTE) <= requests
-    assert set(server.paths()) == set(names) or requests * 4 < streams, "nobody starves"
+    assert set(server.paths()) == set(names) or requests * 3 < streams * pages, "nobody starves"
 
 
 async def test_a_poll_that_is_given_up_has_used_what_it_used(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
@@ -170,7 +196,13 @@ async def test_a_poll_that_is_given_up_has_used_what_it_used(clock: FakeClock, s
 
 async def test_requests_of_the_last_run_count(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
     target = make_target("pond", FakeSource(), "frogs", budget=(3, HOUR))
-    poller = make_poller([target], server, clock, kept, used={"pond": [(NOON - timedelta(minutes=50), 2), (NOON - timedelta(minutes=20), 1)]})
+    poller = make_poller(
+        [target],
+        server,
+        clock,
+        kept,
+        used={"pond": [(NOON - timedelta(minutes=50), 2), (NOON - timedelta(minutes=20), 1)]},
+    )
     await walk(poller, clock, 11 * MINUTE, step=MINUTE)
     assert server.times() == [10 * MINUTE]
 
@@ -178,7 +210,9 @@ async def test_requests_of_the_last_run_count(clock: FakeClock, server: FakeServ
 # ------------------------------------------------------------------------------------------------------ limits
 
 
-async def test_a_limit_by_source_silences_all_its_streams_and_nobody_else(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_limit_by_source_silences_all_its_streams_and_nobody_else(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     server.will("frogs", 429, {"retry-after": "600"})
     targets = [make_target("pond", FakeSource(), "frogs", "toads"), make_target("lake", FakeSource(), "pike")]
     poller = make_poller(targets, server, clock, kept, concurrency=1)
@@ -190,7 +224,9 @@ async def test_a_limit_by_source_silences_all_its_streams_and_nobody_else(clock:
     assert max(later - sooner for sooner, later in pairwise(server.times("pike"))) <= 90
 
 
-@pytest.mark.parametrize(("scopes", "silenced"), [(("host:pond.example",) * 2, True), (("source:a", "source:b"), False)])
+@pytest.mark.parametrize(
+    ("scopes", "silenced"), [(("host:pond.example",) * 2, True), (("source:a", "source:b"), False)]
+)
 async def test_a_limit_by_host_holds_for_both_sources_that_ask_it(
     clock: FakeClock, server: FakeServer, kept: Kept, scopes: tuple[str, str], silenced: bool
 ) -> None:
@@ -211,7 +247,9 @@ async def test_a_limit_by_host_holds_for_both_sources_that_ask_it(
     assert server.times("toads") != []
 
 
-async def test_a_used_up_window_is_waited_for_though_the_answer_was_good(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_used_up_window_is_waited_for_though_the_answer_was_good(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     server.will("frogs", 200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "300"})
     poller = make_poller([make_target("pond", FakeSource(), "frogs", "toads")], server, clock, kept, concurrency=1)
     await walk(poller, clock, 10 * MINUTE)
@@ -241,7 +279,12 @@ async def test_a_shorter_limit_does_not_lift_a_longer_one(clock: FakeClock, serv
     assert server.times()[2] >= HOUR
 
 
-NAMED = [("429", {"retry-after": "7200"}), ("503", {"retry-after": "7200"}), ("403", {}), ("401", {"retry-after": "7200"})]
+NAMED = [
+    ("429", {"retry-after": "7200"}),
+    ("503", {"retry-after": "7200"}),
+    ("403", {}),
+    ("401", {"retry-after": "7200"}),
+]
 
 
 @pytest.mark.parametrize(("status", "headers"), NAMED)
@@ -257,17 +300,23 @@ async def test_a_named_time_is_kept_across_restarts(
         await walk(poller, clock, 10 * MINUTE)
         streams = {batch.stream.key: batch.stream for batch in kept.batches if batch.stream is not None}
         limits = {limit.scope: limit for batch in kept.batches for limit in batch.limits}
-        poller = make_poller([target], server, clock, kept, streams=list(streams.values()), limits=list(limits.values()))
+        poller = make_poller(
+            [target], server, clock, kept, streams=list(streams.values()), limits=list(limits.values())
+        )
         assert clock.monotonic() < 3 * HOUR, "it is asked again some day"
     assert server.times()[1] >= (7200.0 if headers else HOUR)
 
 
-async def test_a_stored_time_that_no_server_could_have_named_is_not_waited_for(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_stored_time_that_no_server_could_have_named_is_not_waited_for(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     """The clock stood in the year 2040 when it was written."""
     year = timedelta(days=5000)
     target = make_target("pond", FakeSource(), "frogs")
     limits = [Limit("source:pond", NOON + year, "x")]
-    poller = make_poller([target], server, clock, kept, streams=[replace(due_in(0), next_poll_at=NOON + year)], limits=limits)
+    poller = make_poller(
+        [target], server, clock, kept, streams=[replace(due_in(0), next_poll_at=NOON + year)], limits=limits
+    )
     await walk(poller, clock, 25 * HOUR, step=HOUR)
     assert server.times()[0] == 24 * HOUR
 
@@ -276,7 +325,9 @@ async def test_a_stored_time_that_no_server_could_have_named_is_not_waited_for(c
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR, -5000 * 24 * HOUR])
-async def test_setting_the_wall_clock_neither_stops_nor_hurries_anybody(clock: FakeClock, server: FakeServer, kept: Kept, step: float) -> None:
+async def test_setting_the_wall_clock_neither_stops_nor_hurries_anybody(
+    clock: FakeClock, server: FakeServer, kept: Kept, step: float
+) -> None:
     server.will("toads", 429, {"retry-after": "300"})
     targets = [make_target("pond", FakeSource(), "frogs"), make_target("lake", FakeSource(), "toads")]
     poller = make_poller(targets, server, clock, kept)
@@ -288,11 +339,15 @@ async def test_setting_the_wall_clock_neither_stops_nor_hurries_anybody(clock: F
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR])
-async def test_a_clock_that_was_set_before_the_start_changes_no_wait(clock: FakeClock, server: FakeServer, kept: Kept, step: float) -> None:
+async def test_a_clock_that_was_set_before_the_start_changes_no_wait(
+    clock: FakeClock, server: FakeServer, kept: Kept, step: float
+) -> None:
     clock.set_wall(step)
     stored = replace(due_in(120), next_poll_at=clock.now() + timedelta(seconds=120))
     limits = [Limit("source:pond", clock.now() + timedelta(seconds=300), "x")]
-    poller = make_poller([make_target("pond", FakeSource(), "frogs")], server, clock, kept, streams=[stored], limits=limits)
+    poller = make_poller(
+        [make_target("pond", FakeSource(), "frogs")], server, clock, kept, streams=[stored], limits=limits
+    )
     await walk(poller, clock, 6 * MINUTE)
     assert server.times() == [300.0]
 
@@ -311,7 +366,9 @@ async def test_a_bug_in_a_source_is_a_row_of_its_own_and_the_others_go_on(
     clock: FakeClock, server: FakeServer, kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
     buggy = FakeSource().fails_once(KeyError("colour")).message("$GME")
-    poller = make_poller([make_target("pond", buggy, "frogs"), make_target("lake", FakeSource(), "pike")], server, clock, kept)
+    poller = make_poller(
+        [make_target("pond", buggy, "frogs"), make_target("lake", FakeSource(), "pike")], server, clock, kept
+    )
     with caplog.at_level(logging.ERROR):
         await walk(poller, clock, 5 * MINUTE)
     reports = {(batch.report.source, batch.report.status) for batch in kept.batches}
@@ -324,7 +381,9 @@ async def test_a_bug_in_a_source_is_a_row_of_its_own_and_the_others_go_on(
     assert any(record.exc_info for record in caplog.records), "a bug leaves its traceback"
 
 
-async def test_failures_wait_longer_and_longer_and_one_success_forgets_them(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_failures_wait_longer_and_longer_and_one_success_forgets_them(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     source = FakeSource()
     for _ in range(4):
         source.fails_once(Unavailable("gone"))
@@ -352,9 +411,13 @@ async def test_one_line_tells_that_a_source_went_and_one_that_it_is_back(
 # ----------------------------------------------------------------------------------------------------- keeping
 
 
-async def test_what_cannot_be_kept_has_not_happened_and_stops_the_run(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_what_cannot_be_kept_has_not_happened_and_stops_the_run(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     full = StoreFatal("the disk is full")
-    poller = make_poller([make_target("pond", FakeSource().message("$GME"), "frogs")], server, clock, kept.breaks_once(full))
+    poller = make_poller(
+        [make_target("pond", FakeSource().message("$GME"), "frogs")], server, clock, kept.breaks_once(full)
+    )
     with pytest.raises(StoreFatal):
         await settle(poller.tick())
     assert poller.failure is full
@@ -381,7 +444,9 @@ async def test_a_poll_that_is_being_kept_is_kept_though_the_run_is_over(clock: F
     assert poller.failure is None
 
 
-async def test_draining_waits_for_polls_in_hand_and_gives_up_the_rest(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_draining_waits_for_polls_in_hand_and_gives_up_the_rest(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     class Stuck(FakeSource):
         async def fetch(self, *arguments: Any) -> Page:
             await asyncio.Event().wait()
@@ -400,7 +465,9 @@ async def test_draining_waits_for_polls_in_hand_and_gives_up_the_rest(clock: Fak
 
 
 def push_poller(source: FakePushSource, server: FakeServer, clock: FakeClock, kept: Kept) -> Poller:
-    return make_poller([make_target("pond", source, "posts")], server, clock, kept, streams=[Stream("pond", "posts", cursor={"n": 0})])
+    return make_poller(
+        [make_target("pond", source, "posts")], server, clock, kept, streams=[Stream("pond", "posts", cursor={"n": 0})]
+    )
 
 
 async def test_a_push_source_commits_its_cursor_page_by_page(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
@@ -410,14 +477,20 @@ async def test_a_push_source_commits_its_cursor_page_by_page(clock: FakeClock, s
     poller.tick(push=True)
     await until(lambda: len(kept.batches) == 3)
     assert kept.cursors == [{"n": 1}, {"n": 2}, {"n": 3}]
-    assert [[row.text for row in batch.messages] for batch in kept.batches] == [["$GME one"], ["$GME two"], ["$GME three"]]
+    assert [[row.text for row in batch.messages] for batch in kept.batches] == [
+        ["$GME one"],
+        ["$GME two"],
+        ["$GME three"],
+    ]
     assert [batch.report.requests for batch in kept.batches] == [1, 0, 0], "one connection is one request"
     await poller.drain(1)
     assert source.closed == 1
     assert len(kept.batches) == 3
 
 
-async def test_a_lost_connection_is_a_failed_poll_that_keeps_the_last_cursor(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_lost_connection_is_a_failed_poll_that_keeps_the_last_cursor(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     source = FakePushSource().message("$GME")
     source.fails_once(Unavailable("the connection was closed"))
     poller = push_poller(source, server, clock, kept)
@@ -430,7 +503,9 @@ async def test_a_lost_connection_is_a_failed_poll_that_keeps_the_last_cursor(clo
     assert source.cursors == [{"n": 0}, {"n": 1}]
 
 
-async def test_a_stream_that_ends_without_a_word_is_connected_again(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+async def test_a_stream_that_ends_without_a_word_is_connected_again(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
     poller = push_poller(FakePushSource(), server, clock, kept)
     await settle(poller.tick(push=True))
     assert kept.statuses == ["unavailable"]
@@ -450,7 +525,9 @@ async def test_a_bug_while_listening_is_a_row_and_not_the_end(clock: FakeClock, 
     assert poller.failure is None
 
 
-async def test_a_page_that_cannot_be_kept_ends_the_run_and_its_cursor_is_nowhere(clock: FakeClock, server: FakeServer) -> None:
+async def test_a_page_that_cannot_be_kept_ends_the_run_and_its_cursor_is_nowhere(
+    clock: FakeClock, server: FakeServer
+) -> None:
     """The disk takes the next batch again: no row may claim what the lost page held."""
     full = StoreFatal("the disk is full")
 
@@ -477,6 +554,6 @@ async def test_a_page_that_cannot_be_kept_ends_the_run_and_its_cursor_is_nowhere
 
 async def test_a_push_source_is_asked_once_where_nobody_stays(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
     """``tracker once`` takes what there is and goes."""
-    poller = push_poller(FakePushSource().message("$GME"), server, clock, kept)  # type: ignore[arg-type]
+    poller = push_poller(FakePushSource().message("$GME"), server, clock, kept)
     await settle(poller.tick())
     assert (kept.statuses, kept.cursors) == (["ok"], [{"n": 1}])

@@ -98,7 +98,10 @@ def test_csv_is_read_back_as_it_was(rows: list[tuple[str, int]]) -> None:
     written = text(["a", "b"], rows, "csv") + "\n"
     header, *found = csv.reader(io.StringIO(written, newline=""))
     assert header == ["a", "b"]
-    assert [(a.removeprefix("'") if not original.startswith("'") else a, int(b)) for (a, b), (original, _) in zip(found, rows, strict=True)] == rows
+    assert [
+        (a.removeprefix("'") if not original.startswith("'") else a, int(b))
+        for (a, b), (original, _) in zip(found, rows, strict=True)
+    ] == rows
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
@@ -121,7 +124,9 @@ def test_a_markdown_row_is_one_line_with_its_cells(rows: list[tuple[str, str]]) 
     assert all(line.replace(r"\|", "").count("|") == 3 for line in lines)
 
 
-@pytest.mark.parametrize("word", ["[red]x[/red]", "\\[bold]x", "[link=https://pond.example]x[/link]", "[/]", ":rocket:", "a\\"])
+@pytest.mark.parametrize(
+    "word", ["[red]x[/red]", "\\[bold]x", "[link=https://pond.example]x[/link]", "[/]", ":rocket:", "a\\"]
+)
 def test_brackets_and_names_of_emoji_are_words_and_no_markup(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     table([word], [(word,)], title=word)
     title, header, cell = capsys.readouterr().out.splitlines()
@@ -140,7 +145,9 @@ def test_long_cells_are_not_cut_where_no_terminal_listens(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_form_can_be_printed_and_written_to_a_file(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_form_can_be_printed_and_written_to_a_file(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "out"
     emit(["symbol"], [("GME",)], form)
     printed = capsys.readouterr().out

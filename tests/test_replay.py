@@ -7,6 +7,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from tracker.app import load_config, prepare_store, store_of, universe_of
 from tracker.archive import formats
 from tracker.config import Config
-from tracker.errors import BadInput
+from tracker.errors import BadInput, StoreError
 from tracker.replay import Progress, ReplayReport, Span, joined, moments, replay
 from tracker.store import Store, derive
 
@@ -427,6 +429,14 @@ def test_only_messages_with_mentions_are_kept_where_that_is_asked_for(place: Pla
     assert (report.messages_read, report.added) == (2, 1)
 
 
+def test_database_that_fails_is_named_and_let_go(place: Place, tmp_path: Path) -> None:
+    with place.store.writing() as connection:
+        connection.execute("DROP TABLE tones")
+    with pytest.raises(StoreError, match=r"tracker\.duckdb.*tones"):
+        place.replay(write(tmp_path / "a.ndjson", talk(2)))
+    assert place.table("messages") == []  # opens, and holds nothing by halves
+
+
 # ------------------------------------------------------------------------------------------------ two processes
 
 
@@ -444,6 +454,22 @@ def test_large_archive_gives_the_same_rows_through_other_processes(
     assert report.added == len(lines)
     for name in ("messages", "mentions", "tones"):
         assert place.table(name) == here.table(name)
+
+
+def test_archive_is_read_to_its_end_when_the_helping_processes_die(place: Place, tmp_path: Path) -> None:
+    """A program that comes from the standard input can't be started a second time: each helper dies at its start."""
+    large = write(tmp_path / "a.ndjson", [line | {"pad": "x" * 30_000} for line in talk(30)])
+    program = f"""
+from pathlib import Path
+from tracker.app import load_config, store_of
+from tracker.replay import replay
+config = load_config({str(place.config.path)!r}, {{}}, {str(place.config.tracker.data_dir)!r})
+print(replay([Path({str(large)!r})], "ndjson", config=config, store=store_of(config), clock=False).added)
+"""
+    ended = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == f"{len(talk(30))}\n"
+    assert ended.stderr.count("the processes that help are gone") == 1
+    assert len(place.table("messages")) == len(talk(30))
 
 
 def test_progress_ends_with_everything_done(place: Place, tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ from tracker.store.state import (
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 TIMES = st.none() | st.datetimes(datetime(2005, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
-CURSORS = st.none() | st.dictionaries(WORDS, st.none() | st.integers() | WORDS | st.lists(WORDS, max_size=2), max_size=3)
-STREAMS = st.builds(Stream, WORDS, WORDS, CURSORS, st.booleans(), st.integers(0, 99), TIMES, TIMES, TIMES, st.none() | WORDS)
+CURSORS = st.none() | st.dictionaries(
+    WORDS, st.none() | st.integers() | WORDS | st.lists(WORDS, max_size=2), max_size=3
+)
+STREAMS = st.builds(
+    Stream, WORDS, WORDS, CURSORS, st.booleans(), st.integers(0, 99), TIMES, TIMES, TIMES, st.none() | WORDS
+)
 SYMBOLS = [("GME", "Game Shop", "stock", "listed"), ("BABA", None, "stock", "listed")]
 
 
@@ -83,8 +87,14 @@ def test_cursor_rows_and_attempt_are_committed_together(tmp_path: Path) -> None:
     store.flush()
     with store.reading() as connection:
         assert applied_sequence(connection) == 2
-        assert [(stream.name, stream.cursor, stream.failures) for stream in load_streams(connection)] == [("frogs", {"n": 5}, 0), ("toads", None, 1)]
-    assert rows(store, "SELECT stream, status, up FROM polls ORDER BY started_at") == [("frogs", "ok", 1), ("toads", "malformed", 0)]
+        assert [(stream.name, stream.cursor, stream.failures) for stream in load_streams(connection)] == [
+            ("frogs", {"n": 5}, 0),
+            ("toads", None, 1),
+        ]
+    assert rows(store, "SELECT stream, status, up FROM polls ORDER BY started_at") == [
+        ("frogs", "ok", 1),
+        ("toads", "malformed", 0),
+    ]
 
 
 # -------------------------------------------------------------------------------------------- configuration
@@ -102,7 +112,9 @@ class Configured:
         before = self.count()
         self.minutes += 1
         moment = NOON + timedelta(minutes=self.minutes)
-        save_configuration(self.connection, moment, list(settings.items()), ["GME"], {"memes": ["GME", "BABA"]}, symbols)
+        save_configuration(
+            self.connection, moment, list(settings.items()), ["GME"], {"memes": ["GME", "BABA"]}, symbols
+        )
         return self.count() - before
 
     def count(self) -> int:
@@ -111,7 +123,12 @@ class Configured:
         return int(row[0])
 
     def history(self, key: str) -> list[Any]:
-        return [row[0] for row in self.connection.execute("SELECT value FROM settings WHERE key = ? ORDER BY since", [key]).fetchall()]
+        return [
+            row[0]
+            for row in self.connection.execute(
+                "SELECT value FROM settings WHERE key = ? ORDER BY since", [key]
+            ).fetchall()
+        ]
 
 
 @pytest.fixture
@@ -144,10 +161,16 @@ def test_the_watch_list_is_replaced_with_its_groups(configured: Configured) -> N
 
 @pytest.mark.parametrize(
     "symbols",
-    [SYMBOLS[:1], [*SYMBOLS, ("NEWT", "Newt Inc", "stock", "listed")], [SYMBOLS[0], ("BABA", "Ali", "stock", "retired")]],
+    [
+        SYMBOLS[:1],
+        [*SYMBOLS, ("NEWT", "Newt Inc", "stock", "listed")],
+        [SYMBOLS[0], ("BABA", "Ali", "stock", "retired")],
+    ],
     ids=["fewer", "more", "as many"],
 )
-def test_the_universe_is_replaced_when_anything_in_it_changed(configured: Configured, symbols: list[tuple[str, str | None, str, str]]) -> None:
+def test_the_universe_is_replaced_when_anything_in_it_changed(
+    configured: Configured, symbols: list[tuple[str, str | None, str, str]]
+) -> None:
     configured.save(symbols)
     found = configured.connection.execute("SELECT symbol, name, kind, status FROM symbols").fetchall()
     assert sorted(found, key=str) == sorted(symbols, key=str)

@@ -30,7 +30,9 @@ def _filled() -> bytes:
         found.standing(NOON)
         for days in sorted(AGES, reverse=True):
             at = NOON - days * DAY
-            found.keep(make_batch(message("$GME to the moon", f"d{days}", at=at, author=f"a{days}"), at=at, number=100 - days))
+            found.keep(
+                make_batch(message("$GME to the moon", f"d{days}", at=at, author=f"a{days}"), at=at, number=100 - days)
+            )
         found.flush()
         found.rollup()
         return found.opening.path.read_bytes()
@@ -52,7 +54,9 @@ def add(store: Store, *items: Item, days: int = 0, stream: str = "frogs") -> Non
 
 def prune(store: Store, text: int = 99, mentions: int = 99, polls: int = 99) -> Pruned:
     """What is older than so many days goes."""
-    return store.prune(text_before=NOON - text * DAY, mentions_before=NOON - mentions * DAY, polls_before=NOON - polls * DAY)
+    return store.prune(
+        text_before=NOON - text * DAY, mentions_before=NOON - mentions * DAY, polls_before=NOON - polls * DAY
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- retention
@@ -60,7 +64,11 @@ def prune(store: Store, text: int = 99, mentions: int = 99, polls: int = 99) -> 
 
 def test_each_kind_goes_after_its_own_time_and_is_counted(store: Store) -> None:
     assert prune(store, text=3, mentions=30, polls=30) == Pruned(texts=2, mentions=1, tones=1, polls=1)
-    assert rows(store, "SELECT id, text IS NULL FROM messages ORDER BY id") == [("d0", False), ("d5", True), ("d50", True)]
+    assert rows(store, "SELECT id, text IS NULL FROM messages ORDER BY id") == [
+        ("d0", False),
+        ("d5", True),
+        ("d50", True),
+    ]
     assert rows(store, "SELECT message_id FROM mentions ORDER BY 1") == [("d0",), ("d5",)]
     assert rows(store, "SELECT message_id FROM tones ORDER BY 1") == [("d0",), ("d5",)]
     assert rows(store, "SELECT count(*) FROM polls") == [(2,)]
@@ -165,12 +173,20 @@ def test_a_copy_that_cannot_be_put_in_its_place_is_an_error_of_the_store(store: 
 
 # --------------------------------------------------------------------------------------------------- the proof
 
-VALUES = {"VARCHAR": "'x'", "VARCHAR[]": "['x']", "TIMESTAMP": "TIMESTAMP '2026-03-02'", "INTERVAL": "INTERVAL 1 HOUR", "BOOLEAN": "false"}
+VALUES = {
+    "VARCHAR": "'x'",
+    "VARCHAR[]": "['x']",
+    "TIMESTAMP": "TIMESTAMP '2026-03-02'",
+    "INTERVAL": "INTERVAL 1 HOUR",
+    "BOOLEAN": "false",
+}
 
 
 def plant(connection: Connection, table: str) -> None:
     """A row of invented values; a second call plants the same row again."""
-    kinds = connection.execute("SELECT data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]).fetchall()
+    kinds = connection.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]
+    ).fetchall()
     values = ", ".join(VALUES.get(kind, "1") for (kind,) in kinds)
     connection.execute(f"INSERT INTO {table} VALUES ({values})")
 
@@ -216,7 +232,13 @@ def test_an_exported_message_has_its_symbols_its_tone_and_its_end(store: Store, 
     assert str(found["two"]["scorer"]).startswith("lexicon")
     assert (found["none"]["symbols"], found["none"]["deleted"]) == ([], False)
     gone = found["d0"]
-    assert (gone["deleted"], gone["text"], gone["author"], gone["symbols"], gone["tone"]) == (True, None, None, [], None)
+    assert (gone["deleted"], gone["text"], gone["author"], gone["symbols"], gone["tone"]) == (
+        True,
+        None,
+        None,
+        [],
+        None,
+    )
 
 
 def test_a_second_score_of_a_message_does_not_export_it_twice(store: Store) -> None:
@@ -251,7 +273,9 @@ def test_csv_has_its_header_once_and_is_there_for_no_rows(store: Store, tmp_path
         "DELETE FROM messages",
     ],
 )
-def test_a_persons_statement_reaches_no_file_no_extension_and_no_setting(store: Store, tmp_path: Path, statement: str) -> None:
+def test_a_persons_statement_reaches_no_file_no_extension_and_no_setting(
+    store: Store, tmp_path: Path, statement: str
+) -> None:
     there = set(tmp_path.iterdir())
     with store.reading() as connection:
         lock_down(connection)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.errors import Unavailable
+from tracker.errors import NotFound, RateLimited, Unavailable
 from tracker.models import Cursor, Gap, Item, Message, Page
 from tracker.walk import Leaf, known_at, walk
 
@@ -480,3 +480,53 @@ def test_whatever_was_shown_is_stored_or_lies_in_a_gap(steps: list[tuple[str, in
             continue  # shown late, and gone from the listing before anybody asked: nobody could know
         missed = found.id not in stored and found.created_at > at(10)
         assert not missed or any(gap.from_at <= found.created_at <= gap.to_at for gap in gaps), found.id
+
+
+async def test_an_error_after_the_first_page_keeps_what_came_and_goes_on_from_there() -> None:
+    pages = {None: Leaf((_message_at(1000.0),), "older", _served(2000.0)), "older": Leaf((_message_at(400.0),), None, _served(2100.0))}
+    refused = RateLimited("too many requests", retry_after_s=30.0)
+
+    async def limited(token: str | None) -> Leaf:
+        if token is not None:
+            raise refused
+        return pages[token]
+
+    async def answered(token: str | None) -> Leaf:
+        return pages[token]
+
+    first = await walk(limited, {"known": 500.0 + 1.6e9}, overlap_s=0.0, pages=5)
+    assert [item.id for item in first.items if isinstance(item, Message)] == ["at-1000"]
+    assert (first.cut_short, first.more) == (refused, True)
+    second = await walk(answered, first.cursor, overlap_s=0.0, pages=5)
+    assert [item.id for item in second.items if isinstance(item, Message)] == ["at-400"]
+    assert known_at(second.cursor) == 1000.0 + 1.6e9
+
+
+async def test_an_error_on_the_first_page_goes_up() -> None:
+    async def refused(token: str | None) -> Leaf:
+        raise RateLimited("too many requests")
+
+    with pytest.raises(RateLimited):
+        await walk(refused, {"known": 500.0 + 1.6e9}, overlap_s=0.0, pages=5)
+
+
+async def test_a_walk_whose_place_is_gone_begins_anew() -> None:
+    asked: list[str | None] = []
+
+    async def ask(token: str | None) -> Leaf:
+        asked.append(token)
+        if token == "gone":
+            raise NotFound("no such message")
+        return Leaf((_message_at(400.0),), None, _served(2000.0), complete=True)
+
+    page = await walk(ask, {"known": 500.0 + 1.6e9, "walk": {"top": 900.0 + 1.6e9, "token": "gone"}}, overlap_s=0.0, pages=5)
+    assert asked == ["gone", None]
+    assert not page.more
+
+
+def _message_at(stamp: float) -> Message:
+    return Message("somewhere", f"at-{stamp:g}", datetime.fromtimestamp(stamp + 1.6e9, tz=UTC), "words")
+
+
+def _served(stamp: float) -> datetime:
+    return datetime.fromtimestamp(stamp + 1.6e9, tz=UTC)

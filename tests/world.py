@@ -140,7 +140,11 @@ class World:
     def drop_streams(self) -> None:
         """Cut every open WebSocket without a goodbye."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: [peer.transport.abort() for peer in tuple(self._open)])
+            self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        for peer in tuple(self._open):
+            peer.transport.abort()
 
     def shown(self, source: str) -> list[Post]:
         """What the service has offered so far, removals included, in the order of its appearing."""
@@ -245,8 +249,24 @@ class World:
             tag = '"' + hashlib.blake2b(answer.body, digest_size=8).hexdigest() + '"'
             if source == "reddit" and headers.get("if-none-match") == tag:
                 answer = _Answer(304, b"")
-            answer = _Answer(answer.status, answer.body, answer.kind, (("ETag", tag),) if source == "reddit" else (), fault is not None)
-        self.asked.append(Asked(time.time(), source or "", parts.path, parts.query, headers.get("user-agent", ""), answer.status, not_before))
+            answer = _Answer(
+                answer.status,
+                answer.body,
+                answer.kind,
+                (("ETag", tag),) if source == "reddit" else (),
+                fault is not None,
+            )
+        self.asked.append(
+            Asked(
+                time.time(),
+                source or "",
+                parts.path,
+                parts.query,
+                headers.get("user-agent", ""),
+                answer.status,
+                not_before,
+            )
+        )
         return answer
 
     def _next_fault(self, source: Source | None) -> Fault | None:
@@ -263,7 +283,9 @@ class World:
             return _Answer(200, wire.stocktwits_page(posts, symbol, int(query["max"]) if "max" in query else None))
         if source == "reddit":
             _, _, names, kind, *_ = path.split("/")
-            body = wire.reddit_feed(posts, names.split("+"), kind == "comments", int(query.get("limit", 25)), query.get("after"))
+            body = wire.reddit_feed(
+                posts, names.split("+"), kind == "comments", int(query.get("limit", 25)), query.get("after")
+            )
             return _Answer(200, body, "application/atom+xml; charset=UTF-8")
         since, until = _bounds(query.get("numericFilters", ""))
         size, page = int(query.get("hitsPerPage", 20)), int(query.get("page", 0))
@@ -333,7 +355,11 @@ def _faulty(fault: Fault, source: Source) -> tuple[_Answer, float | None]:
         not_before = now + fault.wait_s
         if fault.as_date:
             not_before = float(int(not_before))
-        named = format_datetime(datetime.fromtimestamp(not_before, tz=UTC), usegmt=True) if fault.as_date else f"{fault.wait_s:g}"
+        named = (
+            format_datetime(datetime.fromtimestamp(not_before, tz=UTC), usegmt=True)
+            if fault.as_date
+            else f"{fault.wait_s:g}"
+        )
         headers = (("Retry-After", named),)
     if fault.kind == "too_many":
         body = wire.stocktwits_error(429, "Rate limit exceeded.") if source == "stocktwits" else b"Too Many Requests"
@@ -351,6 +377,9 @@ def _bytes(answer: _Answer, may_zip: bool) -> bytes:
         body = gzip.compress(body, 1)
         headers.append(("Content-Encoding", "gzip"))
     headers += [("Date", format_datetime(datetime.now(UTC), usegmt=True)), ("Content-Length", str(len(body)))]
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
     whole = "\r\n".join([*lines, "", ""]).encode("latin-1")
     return whole + (body[: len(body) // 2] if answer.cut else body)

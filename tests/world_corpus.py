@@ -50,7 +50,13 @@ def invent(
 
 
 def _post(
-    dice: random.Random, source: Source, number: int, moment: float, symbols: Sequence[str], places: Sequence[str], late_share: float
+    dice: random.Random,
+    source: Source,
+    number: int,
+    moment: float,
+    symbols: Sequence[str],
+    places: Sequence[str],
+    late_share: float,
 ) -> Post:
     symbol = dice.choice(symbols)
     about = (symbol, *(other for other in symbols if other != symbol and dice.random() < 0.2))
@@ -70,7 +76,7 @@ def _post(
         source=source, number=number, created_at=created, shown_at=moment, author=author,
         text=text if titled else "", body="" if source in ("stocktwits", "bluesky") else body,
         place=dice.choice(places) if source == "reddit" else "",
-        label=dice.choice(("Bullish", "Bearish", None)) if source == "stocktwits" else None,  # type: ignore[arg-type]
+        label=dice.choice(("Bullish", "Bearish", None)) if source == "stocktwits" else None,
         symbols=about if source == "stocktwits" else (symbol,),
     )  # fmt: skip
 
@@ -81,5 +87,7 @@ def _removals(dice: random.Random, posts: list[Post], end: float, share: float) 
         if dice.random() < share:
             moment = post.shown_at + 0.05 + dice.random() * max(0.0, end - post.shown_at - 0.05)
             created = datetime.fromtimestamp(moment, tz=UTC)
-            removals.append(Post("bluesky", posts[-1].number + 1 + place, created, moment, post.author, "", removes=post.number))
+            removals.append(
+                Post("bluesky", posts[-1].number + 1 + place, created, moment, post.author, "", removes=post.number)
+            )
     return removals

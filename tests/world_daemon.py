@@ -45,11 +45,20 @@ def write_config(
     """A ``config.toml`` in ``folder`` for a daemon that asks ``base_urls``; ``changed`` goes on top, table by table."""
     tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in QUICK.items()}
     for name, table in SOURCE.items():
-        on = {"enabled": True, "every": "300ms", "budget": "100000/1m", "base_url": base_urls.get(name, "http://127.0.0.1:9")}
+        on = {
+            "enabled": True,
+            "every": "300ms",
+            "budget": "100000/1m",
+            "base_url": base_urls.get(name, "http://127.0.0.1:9"),
+        }
         tables[f"sources.{name}"] = {**on, **table} if name in sources else {"enabled": False}
-    for name, table in (changed or {}).items():
-        tables.setdefault(name, {}).update(table)
-    lines = [line for name, table in tables.items() for line in ("", f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items()))]
+    for name, extra in (changed or {}).items():
+        tables.setdefault(name, {}).update(extra)
+    lines = [
+        line
+        for name, table in tables.items()
+        for line in ("", f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items()))
+    ]
     path = folder / "config.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -65,14 +74,26 @@ def command(config: Path, *arguments: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Without what a test runner or a person may have set: no proxies, no colours."""
-    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("TRACKER_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if "proxy" not in name.lower() and not name.startswith("TRACKER_")
+    }
     return {**kept, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
 
 
-def tracker(config: Path, *arguments: str, given: str | None = None, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def tracker(
+    config: Path, *arguments: str, given: str | None = None, timeout_s: float = 60.0
+) -> subprocess.CompletedProcess[str]:
     """One command of the command line, to its end."""
-    return subprocess.run(  # noqa: PLW1510 (the caller looks at the code)
-        command(config, *arguments), input=given, capture_output=True, text=True, timeout=timeout_s, cwd=config.parent, env=environment()
+    return subprocess.run(
+        command(config, *arguments),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        cwd=config.parent,
+        env=environment(),
     )
 
 
@@ -96,7 +117,12 @@ class Daemon:
     def start(self) -> None:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command(self.config, "run"), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.config.parent, env=environment()
+                command(self.config, "run"),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.config.parent,
+                env=environment(),
             )
 
     @property
@@ -123,7 +149,13 @@ class Daemon:
         self.process.wait(10)
 
 
-def until(holds: Callable[[], object], deadline_s: float, what: str, every_s: float = 0.1, hint: Callable[[], str] | None = None) -> None:
+def until(
+    holds: Callable[[], object],
+    deadline_s: float,
+    what: str,
+    every_s: float = 0.1,
+    hint: Callable[[], str] | None = None,
+) -> None:
     """Wait for a condition; AssertionError, saying what did not happen, at the deadline."""
     end = time.monotonic() + deadline_s
     while not holds():
@@ -166,7 +198,9 @@ def differences(found: Rows, truth: Rows) -> dict[str, list[Any]]:
     return {
         "lost": sorted(truth.keys() - found.keys()),
         "foreign": sorted(found.keys() - truth.keys()),
-        "wrong": sorted((key, found[key], truth[key]) for key in found.keys() & truth.keys() if found[key] != truth[key]),
+        "wrong": sorted(
+            (key, found[key], truth[key]) for key in found.keys() & truth.keys() if found[key] != truth[key]
+        ),
     }
 
 
@@ -175,7 +209,10 @@ def wait_for_truth(daemon: Daemon, world: World, deadline_s: float, sources: tup
     file = database(daemon.config)
 
     def hint() -> str:
-        left = {kind: f"{len(items)} {items[:3]}" for kind, items in differences(stored(file), world.truth(*sources)).items()}
+        left = {
+            kind: f"{len(items)} {items[:3]}"
+            for kind, items in differences(stored(file), world.truth(*sources)).items()
+        }
         return f"{left}\n{daemon.log[-3000:]}"
 
     until(world.all_shown, deadline_s, "the world has said everything")

@@ -95,7 +95,11 @@ def stocktwits_page(posts: Sequence[Post], symbol: str, max_id: int | None) -> b
     carried = sorted((p for p in posts if symbol in p.symbols), key=lambda p: -p.number)
     older = [post for post in carried if max_id is None or post.number <= max_id]
     page = older[:STOCKTWITS_PAGE]
-    cursor = {"more": len(older) > len(page), "since": page[0].number if page else None, "max": page[-1].number if page else None}
+    cursor = {
+        "more": len(older) > len(page),
+        "since": page[0].number if page else None,
+        "max": page[-1].number if page else None,
+    }
     document = {
         "response": {"status": 200},
         "symbol": _symbol(symbol),
@@ -106,7 +110,13 @@ def stocktwits_page(posts: Sequence[Post], symbol: str, max_id: int | None) -> b
 
 
 def _symbol(symbol: str) -> dict[str, Any]:
-    return {"id": sum(map(ord, symbol)), "symbol": symbol, "title": f"{symbol} Inc", "is_following": False, "watchlist_count": 12}
+    return {
+        "id": sum(map(ord, symbol)),
+        "symbol": symbol,
+        "title": f"{symbol} Inc",
+        "is_following": False,
+        "watchlist_count": 12,
+    }
 
 
 def _stocktwits_message(post: Post) -> dict[str, Any]:
@@ -129,7 +139,9 @@ def stocktwits_error(status: int, said: str) -> bytes:
 # ------------------------------------------------------------------------------------------------------ Reddit
 
 
-def reddit_feed(posts: Sequence[Post], subreddits: Sequence[str], comments: bool, limit: int, after: str | None) -> bytes:
+def reddit_feed(
+    posts: Sequence[Post], subreddits: Sequence[str], comments: bool, limit: int, after: str | None
+) -> bytes:
     """An Atom listing, newest first; ``after`` a fullname the older ones, nothing after an unknown one."""
     listed = sorted(
         (p for p in posts if p.place in subreddits and bool(p.text) is not comments),
@@ -150,10 +162,16 @@ def reddit_feed(posts: Sequence[Post], subreddits: Sequence[str], comments: bool
 def _entry(post: Post) -> str:
     stamp = post.created_at.isoformat(timespec="seconds")
     address = f"https://www.reddit.com/r/{post.place}/comments/{base36(post.number)}/invented/"
-    markup = f'<!-- SC_OFF --><div class="md"><p>{html.escape(post.body, quote=False)}</p> </div><!-- SC_ON -->' if post.body else ""
-    content = f"{markup} &#32; submitted by &#32; <a href=\"https://www.reddit.com/user/{post.author}\"> /u/{post.author} </a>"
+    markup = (
+        f'<!-- SC_OFF --><div class="md"><p>{html.escape(post.body, quote=False)}</p> </div><!-- SC_ON -->'
+        if post.body
+        else ""
+    )
+    content = (
+        f'{markup} &#32; submitted by &#32; <a href="https://www.reddit.com/user/{post.author}"> /u/{post.author} </a>'
+    )
     return (
-        f"<entry><author><name>/u/{post.author}</name></author><category term=\"{post.place}\" label=\"r/{post.place}\"/>"
+        f'<entry><author><name>/u/{post.author}</name></author><category term="{post.place}" label="r/{post.place}"/>'
         f'<content type="html">{html.escape(content)}</content><id>{post.id}</id><link href="{address}" />'
         f"<updated>{stamp}</updated><published>{stamp}</published><title>{html.escape(post.text or f'/u/{post.author} on something')}</title></entry>"
     )
@@ -162,7 +180,9 @@ def _entry(post: Post) -> str:
 # ------------------------------------------------------------------------------------------------- Hacker News
 
 
-def hackernews_hits(posts: Sequence[Post], since: int | None, until: int | None, words: str, size: int, page: int) -> bytes:
+def hackernews_hits(
+    posts: Sequence[Post], since: int | None, until: int | None, words: str, size: int, page: int
+) -> bytes:
     """An answer of the search by date: newest first, the first thousand of what was asked for."""
     asked = [
         post
@@ -173,7 +193,13 @@ def hackernews_hits(posts: Sequence[Post], since: int | None, until: int | None,
     ]
     found = sorted(asked, key=lambda p: (_second(p), p.number), reverse=True)[:HACKERNEWS_REACH]
     hits = [_hit(post) for post in found[page * size : (page + 1) * size]]
-    document = {"hits": hits, "nbHits": len(asked), "page": page, "hitsPerPage": size, "nbPages": -(-len(found) // size)}
+    document = {
+        "hits": hits,
+        "nbHits": len(asked),
+        "page": page,
+        "hitsPerPage": size,
+        "nbPages": -(-len(found) // size),
+    }
     return json.dumps(document).encode()
 
 
@@ -188,8 +214,22 @@ def _hit(post: Post) -> dict[str, Any]:
     }  # fmt: skip
     markup = f"<p>{html.escape(post.body)}" if post.body else None
     if post.text:
-        return {**common, "title": post.text, "story_text": markup, "points": 3, "num_comments": 0, "url": "https://pond.example/story"}
-    return {**common, "comment_text": markup, "parent_id": 1, "story_id": 1, "story_title": "An invented story", "points": None}
+        return {
+            **common,
+            "title": post.text,
+            "story_text": markup,
+            "points": 3,
+            "num_comments": 0,
+            "url": "https://pond.example/story",
+        }
+    return {
+        **common,
+        "comment_text": markup,
+        "parent_id": 1,
+        "story_id": 1,
+        "story_title": "An invented story",
+        "points": None,
+    }
 
 
 # ----------------------------------------------------------------------------------------------------- Bluesky

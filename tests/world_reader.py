@@ -1,7 +1,7 @@
 """Other people at the database, as processes of their own: run as a script.
 
-    world_reader.py ask FILE TIMES SEED      opens, asks and closes at random moments; one JSON object on stdout
-    world_reader.py hold FILE                opens read-only, says "held", and lets go when its stdin ends
+world_reader.py ask FILE TIMES SEED      opens, asks and closes at random moments; one JSON object on stdout
+world_reader.py hold FILE                opens read-only, says "held", and lets go when its stdin ends
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tracker import sources
 from tracker.clock import SystemClock, floor_to
 from tracker.config import Config, SourceDefaults, SourceSettings
 from tracker.errors import BadInput, StoreError, StoreLocked
-from tracker.http import Access, Http
+from tracker.http import Access, Gate, Http
 from tracker.ingest import Analysis, PollPlan
 from tracker.log import Changes, event
 from tracker.mentions import make_finder
@@ -71,12 +71,14 @@ def access_of(settings: SourceSettings) -> Access:
     )  # fmt: skip
 
 
-def target_of(settings: SourceSettings) -> Target:
-    """A source that is on, with how it is asked."""
+def target_of(settings: SourceSettings, gates: dict[str, Gate]) -> Target:
+    """A source that is on, with how it is asked; ``gates`` holds one for each scope of limits."""
+    scope = limit_scope(settings.name, settings.base_url, settings.pace_by)
     plan = PollPlan(
         access=access_of(settings),
         pace=Pace(settings.interval_s, settings.max_backoff_s, settings.breaker_s),
-        scope=limit_scope(settings.name, settings.base_url, settings.pace_by),
+        scope=scope,
+        gate=gates.setdefault(scope, Gate()),
         keep=settings.keep,
     )
     return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams)
@@ -208,7 +210,8 @@ class App:
         self.analysis = analysis_of(config)
         self.store = store_of(config)
         self.http = Http(transport, self.clock.now, record=record)
-        targets = [target_of(settings) for settings in config.sources.values() if settings.enabled]
+        gates: dict[str, Gate] = {}
+        targets = [target_of(settings, gates) for settings in config.sources.values() if settings.enabled]
         self.poller = Poller(
             targets, self.http, self.analysis, self.clock, self.keep,
             concurrency=config.jobs.concurrency, deadline_s=config.jobs.poll_deadline_s,

@@ -254,8 +254,8 @@ def _tone(tone: Any) -> dict[str, Any]:
 
 def _score_lines(analysis: Analysis) -> None:
     """One JSON line each; counted mentions only."""
-    for line in sys.stdin:
-        raw = line.rstrip("\n")
+    for line in sys.stdin.buffer:  # bytes: one that is no UTF-8 must not end the run
+        raw = line.decode("utf-8", errors="replace").rstrip("\r\n")
         source, text = "", raw
         if raw.lstrip().startswith("{"):
             try:

@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import ssl
+import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -31,7 +32,7 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
-from tracker.pacing import http_date, parse_retry_after, reset_wait_s, used_up
+from tracker.pacing import MAX_NAMED_WAIT_S, http_date, parse_retry_after, reset_wait_s, used_up
 from tracker.secret import MASK, Secret
 from tracker.wire import SAMPLE_BYTES, looks_like_html
 
@@ -39,6 +40,7 @@ MAX_HOPS = 5  # redirects of one request
 STEP = 64 * 1024  # how much is inflated at a time
 MAX_VALIDATOR = 1024  # characters of an ETag that are kept
 SAMPLE_S = 2.0  # how long an error may take to tell its story
+REFUSED_S = 1.0  # how long nobody asks after a rate limit that named no time: the poll's own wait comes after it
 CLOSE_S = 1.0  # how long a peer may take to say goodbye
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -276,6 +278,27 @@ def closing_words(error: ConnectionClosed) -> str:
     return f"{who}{frame.code} {frame.reason}".strip()[:300]
 
 
+class Gate:
+    """Shut for everybody in its scope while a server wants to be left alone, from the moment that it says so.
+
+    Polls of one source run side by side: the page after the next of one must not be asked for when the answer to
+    another has just named a time. Counts on the steady clock of the process; what is stored is the caller's business.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def shut(self, seconds: float) -> None:
+        """Nobody passes for so long; a longer time that was named before stands."""
+        self._until = max(self._until, time.monotonic() + seconds)
+
+    def check(self, subject: str) -> None:
+        """RateLimited with the time that is left, while it is shut."""
+        left = self._until - time.monotonic()
+        if left > 0:
+            raise RateLimited("not before the time that the server named", subject, retry_after_s=left)
+
+
 class Client:
     """What a source sees of the network during one poll."""
 
@@ -290,8 +313,10 @@ class Client:
         clock: Callable[[], datetime],
         tls: Callable[[], ssl.SSLContext],
         record: bool = False,
+        gate: Gate,
     ) -> None:
         self.access = access
+        self._gate = gate
         self.tally = Tally()
         self._client = client
         self._clock = clock
@@ -370,6 +395,7 @@ class Client:
     ) -> Response:
         deadline = asyncio.timeout(self.access.deadline_s)
         host = connection_host(self.access.base_url)
+        self._gate.check(self.access.source)
         try:
             url = address(self.access.base_url, path, params, self.access.other_urls)
             async with deadline:
@@ -407,15 +433,25 @@ class Client:
         if status == 206:
             raise Malformed("a part of an answer where the whole was asked for", shown, http_status=status)
         if status != 304 and not 200 <= status < 300:
+            refused = refusal(status, headers, b"", shown, now)
+            self._heed(refused.retry_after_s, isinstance(refused, RateLimited))
             raise refusal(status, headers, await self._sample(answer), shown, now)
         body = b"" if status in (204, 304) else await self._whole(answer, shown)
         wait = reset_wait_s(headers, served_at) if used_up(headers) else None
         if wait is not None:
+            self._heed(wait, False)
             self.tally.wait_s = max(wait, self.tally.wait_s or 0.0)
         if self._record and method == "GET" and body:
             self.tally.bodies.append(self._mask_bytes(body))
         kept = dict(sent) if status == 304 else {}
         return Response(status, shown, headers, body, served_at, {**kept, **validators_of(headers)})
+
+    def _heed(self, wish_s: float | None, refused: bool) -> None:
+        """Shut the gate for as long as the server named; for a moment where it refused without naming a time."""
+        if wish_s is not None and wish_s <= MAX_NAMED_WAIT_S:
+            self._gate.shut(wish_s)
+        elif refused:
+            self._gate.shut(REFUSED_S)
 
     async def _whole(self, answer: httpx.Response, shown: str) -> bytes:
         """The decoded body, to its last byte."""
@@ -453,6 +489,7 @@ class Client:
 
     async def _open(self, path: str, params: list[tuple[str, str]] | None) -> ClientConnection:
         host = connection_host(self.access.base_url)
+        self._gate.check(self.access.source)
         try:
             url = address(self.access.base_url, path, params, self.access.other_urls)
             secure = url.scheme in ("https", "wss")
@@ -473,7 +510,9 @@ class Client:
             self.tally.http_status = status
             headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
             body = bytes(error.response.body or b"")[:SAMPLE_BYTES]
-            raise self._masked(refusal(status, headers, body, self._shown(url), self._clock())) from None
+            refused = refusal(status, headers, body, self._shown(url), self._clock())
+            self._heed(refused.retry_after_s, isinstance(refused, RateLimited))
+            raise self._masked(refused) from None
         except TimeoutError as error:
             raise Unavailable("deadline passed", host, self._mask(str(error))) from None
         except (WebSocketException, httpx.InvalidURL, OSError, EOFError, UnicodeError) as error:
@@ -529,7 +568,7 @@ class Http:
         return self._context
 
     @asynccontextmanager
-    async def session(self, access: Access) -> AsyncIterator[Client]:
+    async def session(self, access: Access, gate: Gate | None = None) -> AsyncIterator[Client]:
         """A client for one poll. It shares nothing with the next one, so a request that was given up can't poison it.
 
         A request cancelled at the wrong moment keeps its place in the library's connection pool for ever
@@ -546,7 +585,7 @@ class Http:
             trust_env=False,
         )
         async with client:
-            yield Client(access, client, clock=self._clock, tls=self._tls, record=self._record)
+            yield Client(access, client, clock=self._clock, tls=self._tls, record=self._record, gate=gate or Gate())
 
 
 # ----------------------------------------------------------------------------------------------------- helpers

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from tracker.errors import AccessDenied, RateLimited, SourceError
-from tracker.http import Access, Http, Tally
+from tracker.http import Access, Gate, Http, Tally
 from tracker.mentions import Finder
 from tracker.models import (
     Batch,
@@ -170,6 +170,7 @@ class PollPlan:
     pace: Pace
     scope: str  # whose "not before" a limit is: source:reddit or host:www.reddit.com
     keep: str
+    gate: Gate = field(default_factory=Gate)  # one for all who share the scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +201,11 @@ async def poll(
     failed: SourceError | None = None
     tally = Tally() if tally is None else tally
     try:
-        async with http.session(plan.access) as client:
+        async with http.session(plan.access, plan.gate) as client:
             client.tally = tally
             page = await source.fetch(client, stream, stream.cursor)
+        if isinstance(page.cut_short, SourceError):
+            failed = page.cut_short
     except SourceError as error:
         failed = error
     duration_ms = round((clock.monotonic() - started) * 1000)

@@ -86,6 +86,7 @@ class Page:
     gap: Gap | None = None  # what is known to be lost between the old cursor and this page
     more: bool = False  # the walk back to known ground is not over: ask again soon
     note: str | None = None  # one line for a person, stored at the stream
+    cut_short: Exception | None = None  # the SourceError that ended a walk after its first page: what came is kept
 
 
 # ------------------------------------------------------------------------------------------ what is stored

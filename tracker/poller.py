@@ -221,7 +221,7 @@ class Poller:
         started_at, started = self._clock.now(), self._clock.monotonic()
         asked = 1
         try:
-            async with self._http.session(plan.access) as client:
+            async with self._http.session(plan.access, plan.gate) as client:
                 async with aclosing(source.listen(client, stream, stream.cursor)) as pages:
                     async for page in pages:
                         took = round((self._clock.monotonic() - started) * 1000)

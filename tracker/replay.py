@@ -345,34 +345,37 @@ def _jobs(
 def _read_by_two(jobs: Iterator[_Job], config: Config, analysis: Analysis) -> Iterator[_Read]:
     """The same in two processes, in the same order. Should they die (no memory), their work is done here."""
     waiting: deque[tuple[_Job, Future[_Read] | None]] = deque()
+    lost: list[BrokenProcessPool] = []
+
+    def give_up(error: BrokenProcessPool) -> None:
+        if not lost:
+            event(log, "warning", "the processes that help are gone, their work is done here", reason=str(error))
+        lost.append(error)
+
+    def submit(job: _Job) -> Future[_Read] | None:
+        try:
+            return None if lost else pool.submit(_digest_there, job)
+        except BrokenProcessPool as error:
+            give_up(error)
+            return None
+
+    def result(job: _Job, future: Future[_Read] | None) -> _Read:
+        try:
+            return _digest_job(job, analysis) if future is None else future.result()
+        except BrokenProcessPool as error:
+            give_up(error)
+            return _digest_job(job, analysis)
+
     pool = ProcessPoolExecutor(_WORKERS, get_context("spawn"), initializer=_begin, initargs=(_portable(config),))
     try:
         for job in jobs:
-            waiting.append((job, _submit(pool, job)))
+            waiting.append((job, submit(job)))
             if len(waiting) >= _AHEAD:
-                yield _result(*waiting.popleft(), analysis)
+                yield result(*waiting.popleft())
         while waiting:
-            yield _result(*waiting.popleft(), analysis)
+            yield result(*waiting.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _submit(pool: ProcessPoolExecutor, job: _Job) -> Future[_Read] | None:
-    try:
-        return pool.submit(_digest_there, job)
-    except BrokenProcessPool:
-        return None
-
-
-def _result(job: _Job, future: Future[_Read] | None, analysis: Analysis) -> _Read:
-    if future is not None:
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            event(
-                log, "warning", "a helping process is gone, its work is done here", file=job.stream, reason=str(error)
-            )
-    return _digest_job(job, analysis)
 
 
 def _portable(config: Config) -> Config:

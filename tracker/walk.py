@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tracker.errors import NotFound, SourceError
 from tracker.models import Cursor, Gap, Item, Message, Page
 from tracker.wire import EARLIEST
 
@@ -84,8 +85,8 @@ async def walk(
     """Ask for leaves from the newest (token None) or from where the last walk stopped, until known ground.
 
     ``overlap_s`` is in seconds, ``pages`` the most requests of one poll. ``dead_end`` says why the rest can't be
-    had where a listing ends too early: it becomes the gap's reason. Whatever ``ask`` raises goes up, and the stored
-    cursor stays.
+    had where a listing ends too early: it becomes the gap's reason. What ``ask`` raises for the first page goes up, and
+    the stored cursor stays; after that it cuts the walk short: the pages so far are kept, the walk goes on from there.
     """
     at = _resume(cursor)
     items: list[Item] = []
@@ -93,7 +94,17 @@ async def walk(
 
     for number in range(max(1, pages)):
         asked = at.token
-        leaf = await ask(asked)
+        try:
+            leaf = await ask(asked)
+        except NotFound:
+            if number or asked is None or at.again:
+                raise
+            at.token, at.again = None, True  # the place where the walk stood is gone: begin anew, once
+            continue
+        except SourceError as error:
+            if not number:
+                raise
+            return Page(items=tuple(items), cursor=at.kept(), more=True, cut_short=error)
         if leaf.unchanged:
             # in the middle of a walk it says nothing: the same page is asked again next time
             covered = at.known if at.began is None else None

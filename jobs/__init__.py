@@ -68,8 +68,8 @@ def build(scheduler: AsyncIOScheduler, app: App, jobs: Sequence[Job] = JOBS) -> 
             next_run_time=datetime.now(UTC) + timedelta(seconds=0 if job.every_s(app) <= 60 else 30),
         )  # fmt: skip
     logging.getLogger("apscheduler").setLevel(
-        logging.ERROR
-    )  # it warns of each skipped run; the listener tells the same
+        logging.CRITICAL
+    )  # what it says of skipped and failed runs the listener says
     scheduler.add_listener(_listen, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
 
@@ -84,6 +84,9 @@ def _guarded(job: Job, app: App) -> Callable[[], Awaitable[None]]:
         try:
             async with asyncio.timeout(job.deadline_s):
                 await job.run(app)
+        except asyncio.CancelledError:
+            if not app.stopping.is_set():  # at the end whoever is still at it is sent home: that is no failure
+                raise
         except TimeoutError:
             event(log, "error", "a job took too long and was given up", job=job.name, deadline_s=job.deadline_s)
         except StoreFatal as error:

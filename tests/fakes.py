@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,8 @@ from typing import Self
 import httpx
 
 from tracker.clock import SystemClock
-from tracker.errors import SourceError
-from tracker.http import Access, Client, Http, Tally
+from tracker.errors import RateLimited, SourceError
+from tracker.http import Access, Client, Gate, Http, Tally
 from tracker.ingest import Analysis, Attempt, PollPlan, conclude
 from tracker.mentions import make_finder
 from tracker.models import Batch, Cursor, Item, Limit, Message, Page, Stream
@@ -60,6 +60,22 @@ class FakeClock(SystemClock):
     def set_wall(self, seconds: float) -> None:
         """The wall jumps by so many seconds; nothing has taken any time."""
         self._off += timedelta(seconds=seconds)
+
+
+class FakeGate(Gate):
+    """The gate of one scope, on a clock that is walked."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def shut(self, seconds: float) -> None:
+        self._until = max(self._until, self._clock.monotonic() + seconds)
+
+    def check(self, subject: str) -> None:
+        left = self._until - self._clock.monotonic()
+        if left > 0:
+            raise RateLimited("not before the time that the server named", subject, retry_after_s=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +276,9 @@ def make_poller(
 ) -> Poller:
     """A poller that has taken up where ``streams``, ``limits`` and ``used`` say the last run stopped."""
     http = Http(server, clock.now)
-    poller = Poller(targets, http, analysis(), clock, kept, concurrency=concurrency, deadline_s=deadline_s)
+    gates = {target.plan.scope: FakeGate(clock) for target in targets}
+    gated = [replace(target, plan=replace(target.plan, gate=gates[target.plan.scope])) for target in targets]
+    poller = Poller(gated, http, analysis(), clock, kept, concurrency=concurrency, deadline_s=deadline_s)
     poller.stand(streams, limits, used or {})
     return poller
 

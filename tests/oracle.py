@@ -122,7 +122,9 @@ class Oracle:
         for symbol, talk in self.by_symbol.items():
             stored = {(one.source, one.id): one for one in talk}
             for number, one in enumerate(talk):
-                echo = one.key is not None and any(other.key == one.key and one.at - other.at < DAY for other in talk[:number])
+                echo = one.key is not None and any(
+                    other.key == one.key and one.at - other.at < DAY for other in talk[:number]
+                )
                 original = stored.get((one.source, one.reshare_of or ""))
                 if echo or (original is not None and original.at <= one.at):
                     found.add((one.source, one.id, symbol))
@@ -165,7 +167,10 @@ class Oracle:
                 spans[heard.source, heard.stream].append(heard)
         found = {}
         for stream, polls in spans.items():
-            first, last = min(hour_number(p.from_at) for p in polls), max(hour_number(p.to_at - timedelta(microseconds=1)) for p in polls)
+            first, last = (
+                min(hour_number(p.from_at) for p in polls),
+                max(hour_number(p.to_at - timedelta(microseconds=1)) for p in polls),
+            )
             found[stream] = {hour: _share(hour, polls) for hour in range(first, last + 1)}
         return found
 
@@ -175,11 +180,17 @@ class Oracle:
         return [
             shares[hour]
             for (of_source, stream), shares in self.covered.items()
-            if hour in shares and source in (None, of_source) and (stream == wanted if wanted else not stream.startswith("symbol/"))
+            if hour in shares
+            and source in (None, of_source)
+            and (stream == wanted if wanted else not stream.startswith("symbol/"))
         ]
 
     def all_ears(self, hour: int, source: str | None = None) -> list[float]:
-        return [shares[hour] for (of_source, _), shares in self.covered.items() if hour in shares and source in (None, of_source)]
+        return [
+            shares[hour]
+            for (of_source, _), shares in self.covered.items()
+            if hour in shares and source in (None, of_source)
+        ]
 
     def _listened_hours(self, symbol: str, day: int) -> dict[int, float]:
         """hour -> share, over the 28 days before ``day``: those in which the symbol could be heard."""
@@ -228,7 +239,11 @@ class Oracle:
         hours: dict[int, float] = defaultdict(float)
         for hour, share in self.listened_hours(symbol, day).items():
             hours[hour // 24] += profile[hour_of_week(hour)] * share
-        return [(one, self.counts.get((symbol, DAY, one), 0), adjusted) for one, adjusted in sorted(hours.items()) if adjusted > 0]
+        return [
+            (one, self.counts.get((symbol, DAY, one), 0), adjusted)
+            for one, adjusted in sorted(hours.items())
+            if adjusted > 0
+        ]
 
     def spoken_of(self, symbol: str, day: int) -> bool:
         return any(day - 28 <= day_number(one.at) < day for one in self.by_symbol.get(symbol, ()))
@@ -262,8 +277,12 @@ class Oracle:
         ]
         scale = {
             "1h": max(1.0, mad_scale(by_hour)) if by_hour else 1.0,
-            "24h": max(1.0, mad_scale(anscombe(organic) - anscombe(rate * hours) for _, organic, hours in days)) if days else 1.0,
-            "7d": max(1.0, mad_scale(anscombe(organic) - anscombe(rate * hours) for organic, hours in blocks.values())) if blocks else 1.0,
+            "24h": max(1.0, mad_scale(anscombe(organic) - anscombe(rate * hours) for _, organic, hours in days))
+            if days
+            else 1.0,
+            "7d": max(1.0, mad_scale(anscombe(organic) - anscombe(rate * hours) for organic, hours in blocks.values()))
+            if blocks
+            else 1.0,
         }
         return Expectation(rate, scale, known and any(organic for _, organic, _ in days))
 
@@ -272,7 +291,8 @@ class Oracle:
         return max(
             1.0,
             mad_scale(
-                anscombe(self.counts.get((symbol, 5 * MINUTE, slot), 0)) - anscombe(rate * profile[hour_of_week(slot // 12)] / 12)
+                anscombe(self.counts.get((symbol, 5 * MINUTE, slot), 0))
+                - anscombe(rate * profile[hour_of_week(slot // 12)] / 12)
                 for slot in range((day - 28) * 288, day * 288)
             ),
         )
@@ -348,7 +368,11 @@ class Oracle:
         day = day_number(at)
         known = self.spoken_of(symbol, day) and self.days(symbol, day)
         p0 = self.market(day).p0
-        own = [_log_odds(b, s, p0) for (name, on), (b, s) in self.opinions.items() if name == symbol and day - 30 <= on < day and b + s >= 3]
+        own = [
+            _log_odds(b, s, p0)
+            for (name, on), (b, s) in self.opinions.items()
+            if name == symbol and day - 30 <= on < day and b + s >= 3
+        ]
         if bulls + bears < 3 or len(own) < 10 or not known or stdev(own) == 0:
             return None
         return (_log_odds(bulls, bears, p0) - fmean(own)) / stdev(own)
@@ -382,7 +406,11 @@ class Oracle:
 
     def _spike(self, symbol: str, width: timedelta, window: str, start: datetime) -> dict[str, Any] | None:
         talk, day = self.between(symbol, start, start + width), day_number(start)
-        o, authors, texts = len(self.organic(symbol, talk)), len({one.author for one in talk} - {None}), len({one.key for one in talk} - {None})
+        o, authors, texts = (
+            len(self.organic(symbol, talk)),
+            len({one.author for one in talk} - {None}),
+            len({one.key for one in talk} - {None}),
+        )
         basis = self.expectation(symbol, day) if o >= 10 and authors >= 5 else None
         if basis is None:
             return None
@@ -399,7 +427,9 @@ class Oracle:
             "top_message_id": max(loved)[1] if max(loved)[0] > 0 else None, "found_at": max(one.fetched_at for one in talk),
         }  # fmt: skip
 
-    def message_volume(self, symbol: str, since: datetime, until: datetime, width: timedelta) -> dict[datetime, int | None]:
+    def message_volume(
+        self, symbol: str, since: datetime, until: datetime, width: timedelta
+    ) -> dict[datetime, int | None]:
         """Interval start -> messages; 0 where people were listened to and silent, None where nobody listened."""
         found: dict[datetime, int | None] = {}
         number = (since - EPOCH) // width

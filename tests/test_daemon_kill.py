@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from world import World, too_many
-from world_corpus import invent, seeded
+from world_corpus import in_order, invent, seeded
 from world_daemon import (
     Daemon,
     ask,
@@ -25,7 +26,7 @@ from world_daemon import (
     wait_until_asked,
     write_config,
 )
-from world_posts import Source
+from world_posts import Post, Source
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +53,46 @@ def wait_for_answers_to_settle(world: World) -> None:
     )
 
 
+def wait_for(moment: float) -> None:
+    until(lambda: time.time() >= moment, 30.0, "the moment to be killed has come", 0.01)
+
+
+def came_back_within_a_named_time(world: World, daemon: Daemon) -> bool:
+    """Wait for the first request of a new process; True when it had to mind a time that was named to the old one."""
+    before = len(world.asked)
+    until(
+        lambda: len(world.asked) > before or not daemon.running, 40.0, "it asks again", 0.02, lambda: daemon.log[-2000:]
+    )
+    now = time.time()
+    return any(asked.not_before is not None and now < asked.not_before for asked in tuple(world.asked)[:before])
+
+
+def burst(seed: int, begin: float, first_number: int) -> list[Post]:
+    """More than a page of each polled stream while nobody listens: it takes a walk to get them all."""
+    counts: dict[Source, int] = {"stocktwits": 75, "reddit": 130, "hackernews": 115}
+    return invent(
+        seed, begin, 0.2, counts, symbols=("BABA",), places=("stocks",), first_number=first_number, late_share=0.0
+    )
+
+
+def take_back_the_only_word_on_a_symbol(world: World, daemon: Daemon) -> None:
+    """A symbol that one message named and nobody else: when that goes, so do its buckets."""
+    file = database(daemon.config)
+    at = datetime.now(UTC)
+    post = Post("bluesky", 99_000_000, at, at.timestamp(), "loon", "$NVDA only word", symbols=("NVDA",))
+    world.publish([post])
+    until(
+        lambda: ask(file, "SELECT 1 FROM buckets WHERE symbol = 'NVDA'"),
+        20.0,
+        "the symbol has buckets",
+        0.2,
+        lambda: daemon.log[-2000:],
+    )
+    at = datetime.now(UTC)
+    world.publish([Post("bluesky", 99_000_001, at, at.timestamp(), "loon", "", removes=post.number)])
+    wait_for_truth(daemon, world, 20.0)
+
+
 def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_share: float) -> int:
     """A world that talks while its listener is killed; returns how many restarts fell into a time that was named."""
     dice = seeded(seed)
@@ -63,16 +104,10 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
             seconds = 1.0 + dice.random() * UP_S
             counts: dict[Source, int] = {source: max(3, round(rate * seconds)) for source, rate in RATE.items()}
             begin = time.time() + 0.1
-            world.publish(
-                invent(
-                    seed * 1000 + number,
-                    begin,
-                    seconds,
-                    counts,
-                    first_number=1_000_000 + number * 10_000,
-                    late_share=late_share,
-                )
-            )
+            kill_at = begin + dice.random() * UP_S
+            first = 1_000_000 + number * 10_000
+            said = invent(seed * 1000 + number, begin, seconds, counts, first_number=first, late_share=late_share)
+            world.publish(in_order([*said, *burst(number, kill_at + TOLD_S + 0.1, first + 5_000)], first))
             if number == 0:  # a push stream without a cursor has no place to come back to
                 until(
                     lambda: ask(
@@ -86,23 +121,15 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
                     world.fault(source, too_many(2.0 + dice.random(), as_date=dice.random() < 0.3))
             if number % 3 == 0:
                 world.fault(dice.choice(("stocktwits", "reddit")), too_many(3.0))
-            end = begin + dice.random() * UP_S
-            until(lambda end=end: time.time() >= end, 30.0, "the moment to be killed has come", 0.01)  # type: ignore[misc]
+            wait_for(kill_at)
             wait_for_answers_to_settle(world)
             assert daemon.running, daemon.log[-3000:]
             daemon.kill()
             daemon.start()
-            asked_before = len(world.asked)
-            until(
-                lambda before=asked_before: len(world.asked) > before or not daemon.running, 40.0, "it asks again", 0.02
-            )  # type: ignore[misc]
-            came_back = time.time()
-            within += any(
-                asked.not_before is not None and came_back < asked.not_before
-                for asked in tuple(world.asked)[:asked_before]
-            )
+            within += came_back_within_a_named_time(world, daemon)
         world.heal()
         wait_for_truth(daemon, world, 60.0)
+        take_back_the_only_word_on_a_symbol(world, daemon)
         assert daemon.stop() == 0, daemon.log[-3000:]
     return within
 
@@ -125,6 +152,7 @@ def check(world: World, config: Path) -> None:
     assert rolled.returncode == 0, rolled.stderr
     kept = derived(file)
     assert kept["buckets"]
+    assert ask(file, "SELECT count(*) FROM buckets WHERE symbol = 'NVDA'") == [(0,)], "its only message is gone"
     rebuilt = tracker(config, "rebuild")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert derived(file) == kept

@@ -12,7 +12,9 @@ from tracker.app import source_defaults
 from tracker.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-PROSE = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+PROSE = "\n".join(
+    path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+)
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
@@ -42,6 +44,15 @@ def test_the_changelog_knows_the_version_or_what_is_unreleased() -> None:
 
 
 def test_no_committed_text_names_a_path_of_a_machine() -> None:
-    places = [path for folder in ("tracker", "jobs", "queries", "tests", "bench", "docs") for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql", ".md", ".toml", ".tsv"}]
-    guilty = [str(path.relative_to(ROOT)) for path in places if "/" + "work/" in path.read_text(encoding="utf-8") or "/" + "root/" in path.read_text(encoding="utf-8")]
+    places = [
+        path
+        for folder in ("tracker", "jobs", "queries", "tests", "bench", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".sql", ".md", ".toml", ".tsv"}
+    ]
+    guilty = [
+        str(path.relative_to(ROOT))
+        for path in places
+        if "/" + "work/" in path.read_text(encoding="utf-8") or "/" + "root/" in path.read_text(encoding="utf-8")
+    ]
     assert guilty == []

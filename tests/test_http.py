@@ -654,9 +654,17 @@ async def test_nobody_in_the_scope_is_asked_after_a_server_has_named_a_time() ->
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path)
-        return httpx.Response(429, headers={"Retry-After": "30"}) if request.url.path.endswith("first") else httpx.Response(200, json=[])
+        return (
+            httpx.Response(429, headers={"Retry-After": "30"})
+            if request.url.path.endswith("first")
+            else httpx.Response(200, json=[])
+        )
 
-    http, gate, access = Http(httpx.MockTransport(answer)), Gate(), Access("somewhere", "http://127.0.0.1:9/api", True, "tests")
+    http, gate, access = (
+        Http(httpx.MockTransport(answer)),
+        Gate(),
+        Access("somewhere", "http://127.0.0.1:9/api", True, "tests"),
+    )
     async with http.session(access, gate) as one, http.session(access, gate) as other:
         with pytest.raises(RateLimited):
             await one.get("first")

@@ -277,6 +277,15 @@ def test_each_failure_is_a_row_and_a_wait_and_moves_nothing_else(
     assert outcome.error is error
 
 
+def test_a_walk_that_was_cut_short_keeps_what_came_and_waits_as_after_any_failure() -> None:
+    page = Page((message("$GME"),), {"n": 2}, more=True)
+    outcome = finish(page, RateLimited("too many", retry_after_s=90))
+    assert [row.text for row in outcome.batch.messages] == ["$GME"]
+    assert (after(outcome).cursor, after(outcome).failures, outcome.wait_s) == ({"n": 2}, 3, 90.0)
+    assert (outcome.batch.report.status, outcome.batch.report.fetched) == ("rate_limited", 1)
+    assert len(outcome.batch.limits) == 1
+
+
 def test_an_error_knows_its_own_http_status_better_than_the_last_answer() -> None:
     assert finish(None, RateLimited("x", http_status=429)).batch.report.http_status == 429
     assert finish(None, Malformed("x")).batch.report.http_status == 200
@@ -338,6 +347,14 @@ async def test_an_error_of_the_source_is_an_outcome_with_what_it_used() -> None:
     assert isinstance(outcome.error, RateLimited)
     report = outcome.batch.report
     assert (report.status, report.http_status, report.requests, report.retry_after_s) == ("rate_limited", 429, 1, 77.0)
+
+
+async def test_the_error_that_cut_a_walk_short_is_the_polls_own() -> None:
+    clock = FakeClock()
+    cut = Unavailable("gone")
+    outcome = await once(FakeSource().page(message("$GME"), cut_short=cut), FakeServer(clock), clock)
+    assert outcome.error is cut
+    assert (outcome.batch.report.status, len(outcome.batch.messages)) == ("unavailable", 1)
 
 
 async def test_a_bug_goes_up_with_its_requests_counted_for_who_has_to_know() -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 from worlds import DAY, HOUR, MINUTE, START, Recipe, Said, World, batch_of, commit, fresh_database, make, rows, tell
@@ -25,14 +25,47 @@ from tracker.store.connect import Connection, aware_utc, naive_utc
 EXAMPLES = int(os.environ.get("TRACKER_EXAMPLES", "100"))
 T = TypeVar("T", bound=Callable[..., None])
 OPPOSITE: dict[int, Stance] = {1: -1, 0: 0, -1: 1}
-RATIOS = ("bullish_ratio", "bullish_ratio_low", "bullish_ratio_high", "labelled_ratio", "share_of_voice", "dispersion", "copied_ratio")
-SENTIMENT = ("bullish", "bearish", "neutral", "bullish_ratio", "bullishness", "agreement", "tone_mean", "tone_sd", "sentiment_z", "sentiment_z_own", "sentiment_score")
-ORGANIC = ("organic", *SENTIMENT, "sentiment_label", "expected", "volume_z", "volume_score", "volume_label", "buzz", "buzz_rank")
+RATIOS = (
+    "bullish_ratio",
+    "bullish_ratio_low",
+    "bullish_ratio_high",
+    "labelled_ratio",
+    "share_of_voice",
+    "dispersion",
+    "copied_ratio",
+)
+SENTIMENT = (
+    "bullish",
+    "bearish",
+    "neutral",
+    "bullish_ratio",
+    "bullishness",
+    "agreement",
+    "tone_mean",
+    "tone_sd",
+    "sentiment_z",
+    "sentiment_z_own",
+    "sentiment_score",
+)
+ORGANIC = (
+    "organic",
+    *SENTIMENT,
+    "sentiment_label",
+    "expected",
+    "volume_z",
+    "volume_score",
+    "volume_label",
+    "buzz",
+    "buzz_rank",
+)
 
 
-def tried(examples: int) -> Callable[[T], T]:
-    """Nothing random is left to the clock: no deadline, and generating a world may take its time."""
-    return settings(max_examples=max(1, examples), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def tried(examples: int, *, shrink: bool = False) -> Callable[[T], T]:
+    """No deadline. A failing recipe is told as it is, unless shrinking it is cheap: otherwise that takes minutes."""
+    phases = [phase for phase in Phase if shrink or phase not in (Phase.shrink, Phase.explain)]
+    return settings(
+        max_examples=max(1, examples), deadline=None, phases=phases, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 SEEDS = st.integers(0, 2**32)
@@ -51,9 +84,22 @@ SPARSE = st.builds(
     # the second runs into summer time, the third out of it
     start=st.sampled_from([START, datetime(2026, 2, 20, tzinfo=UTC), datetime(2025, 10, 15, tzinfo=UTC)]),
 )
-SMALL = st.builds(Recipe, seed=SEEDS, days=st.sampled_from([2, 16]), messages=st.sampled_from([30, 150]), wordings=st.sampled_from([5, 60]), opinionated=st.just(0.9))
+SMALL = st.builds(
+    Recipe,
+    seed=SEEDS,
+    days=st.sampled_from([2, 16]),
+    messages=st.sampled_from([30, 150]),
+    wordings=st.sampled_from([5, 60]),
+    opinionated=st.just(0.9),
+)
 DENSE = st.builds(
-    Recipe, seed=SEEDS, days=st.sampled_from([12, 20]), symbols=st.just(25), messages=st.just(1800), wordings=st.just(3000), opinionated=st.just(0.95)
+    Recipe,
+    seed=SEEDS,
+    days=st.sampled_from([12, 20]),
+    symbols=st.just(25),
+    messages=st.just(1800),
+    wordings=st.just(3000),
+    opinionated=st.just(0.95),
 )
 
 
@@ -91,14 +137,20 @@ def differences(found: dict[Any, dict[str, Any]], wanted: dict[Any, dict[str, An
     report = [f"only one side has {key}" for key in found.keys() ^ wanted.keys()]
     for key in found.keys() & wanted.keys():
         assert found[key].keys() == wanted[key].keys()
-        report += [f"{key} {name}: {value} is not {wanted[key][name]}" for name, value in found[key].items() if not close(value, wanted[key][name])]
+        report += [
+            f"{key} {name}: {value} is not {wanted[key][name]}"
+            for name, value in found[key].items()
+            if not close(value, wanted[key][name])
+        ]
     return report
 
 
 def moments_of(recipe: Recipe, fractions: list[float]) -> list[datetime]:
     """Within the world and at its end, on midnights, on hours and on five minutes."""
     slots = [int(fraction * recipe.days * 288) for fraction in fractions]
-    return [recipe.start + 5 * MINUTE * slot for slot in (slots[0] // 288 * 288, slots[1] // 12 * 12, slots[2])] + [recipe.end]
+    return [recipe.start + 5 * MINUTE * slot for slot in (slots[0] // 288 * 288, slots[1] // 12 * 12, slots[2])] + [
+        recipe.end
+    ]
 
 
 FRACTIONS = st.lists(st.floats(0, 1), min_size=3, max_size=3)
@@ -125,7 +177,9 @@ def test_readings_and_spikes_agree_with_the_oracle(recipe: Recipe, fractions: li
 
 @tried(EXAMPLES // 33)
 @given(DENSE, FRACTIONS)
-def test_readings_and_spikes_agree_with_the_oracle_when_the_habit_is_stored(recipe: Recipe, fractions: list[float]) -> None:
+def test_readings_and_spikes_agree_with_the_oracle_when_the_habit_is_stored(
+    recipe: Recipe, fractions: list[float]
+) -> None:
     _agree(recipe, fractions)
 
 
@@ -138,7 +192,10 @@ def test_the_oracle_is_asked_about_what_matters() -> None:
     found = readings(connection, recipe.start + 12 * DAY + 5 * MINUTE, recipe.end)
     assert {reading["baseline"] for reading in found.values()} >= {"default", "own"}
     assert len({reading["sentiment_label"] for reading in found.values()}) >= 5
-    assert all(any(reading[name] is not None for reading in found.values()) for name in (*ORGANIC, "volume_change", "buzz_rank_before"))
+    assert all(
+        any(reading[name] is not None for reading in found.values())
+        for name in (*ORGANIC, "volume_change", "buzz_rank_before")
+    )
     assert {width for _, width, _ in spikes(connection)} == {5 * MINUTE, HOUR, DAY}
 
 
@@ -149,8 +206,16 @@ def test_message_volume_agrees_with_the_oracle(recipe: Recipe, width: timedelta)
     connection = fresh_database()
     tell(connection, world)
     since, until = recipe.start + HOUR + 7 * MINUTE, recipe.start + 26 * HOUR
-    found = rows(connection, "SELECT bucket_start, messages, up FROM message_volume('S0', $1, $2, $3)", naive_utc(since), naive_utc(until), width)
-    assert {aware_utc(start): messages for start, messages, _ in found} == Oracle(world).message_volume("S0", since, until, width)
+    found = rows(
+        connection,
+        "SELECT bucket_start, messages, up FROM message_volume('S0', $1, $2, $3)",
+        naive_utc(since),
+        naive_utc(until),
+        width,
+    )
+    assert {aware_utc(start): messages for start, messages, _ in found} == Oracle(world).message_volume(
+        "S0", since, until, width
+    )
     assert all(0 <= up <= 1 for _, _, up in found)
 
 
@@ -160,11 +225,13 @@ COUNTS = st.integers(0, 10**6)
 
 
 def scalars(bulls: int, bears: int) -> tuple[Any, ...]:
-    query = "SELECT ratio_of($1, $2), wilson_low($1, $2), wilson_high($1, $2), bullishness_of($1, $2), agreement_of($1, $2)"
+    query = (
+        "SELECT ratio_of($1, $2), wilson_low($1, $2), wilson_high($1, $2), bullishness_of($1, $2), agreement_of($1, $2)"
+    )
     return rows(fresh_database(), query, bulls, bears)[0]
 
 
-@tried(EXAMPLES)
+@tried(EXAMPLES, shrink=True)
 @given(COUNTS, COUNTS)
 def test_ratios_keep_their_bounds_and_nobody_means_null(bulls: int, bears: int) -> None:
     ratio, low, high, bullishness, agreement = scalars(bulls, bears)
@@ -176,7 +243,7 @@ def test_ratios_keep_their_bounds_and_nobody_means_null(bulls: int, bears: int) 
         assert (bullishness > 0) == (bulls > bears)
 
 
-@tried(EXAMPLES)
+@tried(EXAMPLES, shrink=True)
 @given(COUNTS, COUNTS)
 def test_swapping_bulls_and_bears_mirrors(bulls: int, bears: int) -> None:
     one, other = scalars(bulls, bears), scalars(bears, bulls)
@@ -187,18 +254,21 @@ def test_swapping_bulls_and_bears_mirrors(bulls: int, bears: int) -> None:
         assert one[4] == pytest.approx(other[4], abs=1e-12)
 
 
-@tried(EXAMPLES)
+@tried(EXAMPLES, shrink=True)
 @given(st.integers(0, 50), st.integers(0, 50), st.floats(0.05, 0.95), st.integers(2, 9))
 def test_more_of_the_same_evidence_moves_away_from_the_habit(bulls: int, bears: int, habit: float, times: int) -> None:
     query = "SELECT shrunken_log_odds($1, $2, $3::DOUBLE, 4) - logit($3::DOUBLE)"
     connection = fresh_database()
-    (once,), (often,) = rows(connection, query, bulls, bears, habit)[0], rows(connection, query, bulls * times, bears * times, habit)[0]
+    (once,), (often,) = (
+        rows(connection, query, bulls, bears, habit)[0],
+        rows(connection, query, bulls * times, bears * times, habit)[0],
+    )
     lean = bulls * (1 - habit) - bears * habit
     assert abs(often) >= abs(once) - 1e-12
     assert abs(lean) < 1e-9 or (once > 0) == (lean > 0) == (often > 0)
 
 
-@tried(EXAMPLES // 2)
+@tried(EXAMPLES // 2, shrink=True)
 @given(st.floats(-40, 40))
 def test_normal_distribution_is_exact_and_symmetric(z: float) -> None:
     connection = fresh_database()
@@ -220,7 +290,10 @@ def test_readings_keep_their_bounds(recipe: Recipe) -> None:
         assert all(reading[name] is None or 0 <= reading[name] <= 100 for name in ("sentiment_score", "volume_score"))
         assert reading["bullish"] + reading["bearish"] + reading["neutral"] == reading["organic"] <= reading["messages"]
         nobody = reading["bullish"] + reading["bearish"] == 0
-        assert all((reading[name] is None) == nobody for name in ("bullish_ratio", "bullish_ratio_low", "bullish_ratio_high", "bullishness", "agreement"))
+        assert all(
+            (reading[name] is None) == nobody
+            for name in ("bullish_ratio", "bullish_ratio_low", "bullish_ratio_high", "bullishness", "agreement")
+        )
         assert (reading["sentiment_score"] is None) == (reading["bullish"] + reading["bearish"] < 3)
 
 
@@ -251,7 +324,10 @@ def test_a_copy_changes_no_organic_metric(recipe: Recipe, which: int, times: int
     world = make(recipe)
     keyed = [one for one in world.said if one.key is not None]
     original = keyed[which % len(keyed)]
-    copies = tuple(replace(original, id=f"~{number}", source="~", author=f"paster{number}", stance=-1, tone=-1.0, label=-1) for number in range(times))
+    copies = tuple(
+        replace(original, id=f"~{number}", source="~", author=f"paster{number}", stance=-1, tone=-1.0, label=-1)
+        for number in range(times)
+    )
     moments = (original.at.replace(minute=0, second=0, microsecond=0) + HOUR, recipe.end)
     connection = fresh_database()
     tell(connection, world)
@@ -298,7 +374,9 @@ def test_a_reading_is_taken_once() -> None:
     commit(connection, batch_of([Said("2", START, ("AAA", "BBB"))]))
     derive.rollup(connection)
     assert derive.take_readings(connection, [START + HOUR], START + 2 * HOUR) == 3
-    assert rows(connection, "SELECT symbol, messages, computed_at FROM readings WHERE window_name = '1h' ORDER BY symbol") == [
+    assert rows(
+        connection, "SELECT symbol, messages, computed_at FROM readings WHERE window_name = '1h' ORDER BY symbol"
+    ) == [
         ("AAA", 1, naive_utc(START + HOUR)),
         ("BBB", 1, naive_utc(START + 2 * HOUR)),
     ]

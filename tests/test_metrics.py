@@ -64,7 +64,17 @@ def _said(lines: list[dict[str, Any]]) -> Iterator[Said]:
 
 def _made_up(connection: Connection, labels: list[list[Any]]) -> None:
     """Readings that hold nothing but a label."""
-    zero = ("messages", "organic", "authors", "texts", "bullish", "bearish", "neutral", "previous_messages", "sources_up")
+    zero = (
+        "messages",
+        "organic",
+        "authors",
+        "texts",
+        "bullish",
+        "bearish",
+        "neutral",
+        "previous_messages",
+        "sources_up",
+    )
     for symbol, at, label in labels:
         connection.execute(
             f"""INSERT INTO readings (symbol, "at", window_name, sentiment_label, baseline, volume_baseline, computed_at, {", ".join(zero)})
@@ -102,7 +112,13 @@ def test_every_metric_has_a_table() -> None:
     """Each view and table macro of ``queries/metrics`` is asked by a table; those about the store have tests elsewhere."""
     asked = " ".join(path.read_text(encoding="utf-8") for path in (HERE / "metrics").glob("*.toml"))
     connection = fresh_database()
-    named = {row[0] for row in rows(connection, "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal")}
+    named = {
+        row[0]
+        for row in rows(
+            connection,
+            "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal",
+        )
+    }
     named |= {row[0] for row in rows(connection, "SELECT view_name FROM duckdb_views() WHERE NOT internal")}
     through_readings = {"readings_at", "symbol_baseline", "marked_between", "volume_spikes", "baselines"}
     elsewhere = {"source_health"}
@@ -122,7 +138,15 @@ def _cashtags(path: Path, since: date, until: date) -> Iterator[Said]:
             symbols = tuple(dict.fromkeys(tag["text"].upper() for tag in tweet["entities"]["symbols"]))
             if symbols and since <= at.date() < until:
                 original = tweet.get("retweeted_status", {}).get("id_str")
-                yield Said(tweet["id_str"], at, symbols, tweet["user"]["id_str"], text_key(tweet["text"]), reshare_of=original, text=None)
+                yield Said(
+                    tweet["id_str"],
+                    at,
+                    symbols,
+                    tweet["user"]["id_str"],
+                    text_key(tweet["text"]),
+                    reshare_of=original,
+                    text=None,
+                )
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +171,17 @@ def test_golden_listing_day_has_the_known_counts(golden: Connection) -> None:
         """SELECT bucket_start::DATE, messages FROM message_volume('BABA', TIMESTAMP '2014-09-16', TIMESTAMP '2014-09-23', INTERVAL 1 DAY)""",
     )
     assert [messages for _, messages in found] == [17, 13, 48, 322, 25, 3, 44]
-    assert rows(golden, "SELECT authors FROM buckets WHERE symbol = 'BABA' AND source = '*' AND bucket_width = INTERVAL 1 DAY AND bucket_start = TIMESTAMP '2014-09-19'") == [(314,)]
+    assert rows(
+        golden,
+        "SELECT authors FROM buckets WHERE symbol = 'BABA' AND source = '*' AND bucket_width = INTERVAL 1 DAY AND bucket_start = TIMESTAMP '2014-09-19'",
+    ) == [(314,)]
 
 
 def test_golden_listing_is_an_extreme_organic_spike_and_the_pasted_advert_is_none(golden: Connection) -> None:
-    found = rows(golden, "SELECT symbol, severity, kind, organic FROM spikes WHERE bucket_width = INTERVAL 1 DAY AND bucket_start = TIMESTAMP '2014-09-19'")
+    found = rows(
+        golden,
+        "SELECT symbol, severity, kind, organic FROM spikes WHERE bucket_width = INTERVAL 1 DAY AND bucket_start = TIMESTAMP '2014-09-19'",
+    )
     spikes = {symbol: (severity, kind, organic) for symbol, severity, kind, organic in found}
     assert spikes["BABA"][:2] == ("extreme", "organic")
     assert 265 <= spikes["BABA"][2] <= 275
@@ -161,6 +191,9 @@ def test_golden_listing_is_an_extreme_organic_spike_and_the_pasted_advert_is_non
 
 
 def test_golden_message_volume_soared_by_973_percent(golden: Connection) -> None:
-    (change, messages, before), = rows(golden, "SELECT volume_change, messages, previous_messages FROM readings WHERE symbol = 'BABA' AND window_name = '7d'")
+    ((change, messages, before),) = rows(
+        golden,
+        "SELECT volume_change, messages, previous_messages FROM readings WHERE symbol = 'BABA' AND window_name = '7d'",
+    )
     assert (messages, before) == (472, 44)
     assert round(100 * change) == 973

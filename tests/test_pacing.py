@@ -20,7 +20,6 @@ from tracker.pacing import (
     bound_on_load,
     limit_scope,
     next_wait_s,
-    offset_s,
     parse_reset,
     parse_retry_after,
     reset_wait_s,
@@ -232,19 +231,6 @@ def test_never_sooner_than_asked_and_never_for_ever(
 
 
 # ------------------------------------------------------------------------------------- places, budgets, limits
-
-
-def test_places_in_the_interval_are_stable_and_spread_evenly() -> None:
-    places = [offset_s(f"pond/{number}", 60.0) for number in range(600)]
-    assert all(0 <= place < 60 for place in places)
-    assert places == [offset_s(f"pond/{number}", 60.0) for number in range(600)]
-    per_six_seconds = [sum(start <= place < start + 6 for place in places) for start in range(0, 60, 6)]
-    assert all(30 <= count <= 90 for count in per_six_seconds)
-
-
-@given(st.text(), st.floats(1e-6, 1e6))
-def test_a_place_is_always_within_the_interval(key: str, interval_s: float) -> None:
-    assert 0 <= offset_s(key, interval_s) < interval_s
 
 
 def ago(*seconds: float) -> list[datetime]:

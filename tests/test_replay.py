@@ -450,14 +450,14 @@ def test_large_archive_gives_the_same_rows_through_other_processes(
     report = place.replay(large, clock=False, progress=told.append)
     here = another()
     here.replay(small, clock=False)
-    assert len(told) > 3  # more pieces than are read without help
+    assert len(told) > 3  # more pieces than are read in one process
     assert report.added == len(lines)
     for name in ("messages", "mentions", "tones"):
         assert place.table(name) == here.table(name)
 
 
-def test_archive_is_read_to_its_end_when_the_helping_processes_die(place: Place, tmp_path: Path) -> None:
-    """A program that comes from the standard input can't be started a second time: each helper dies at its start."""
+def test_archive_is_read_to_its_end_when_the_worker_processes_die(place: Place, tmp_path: Path) -> None:
+    """A program that comes from the standard input can't be started a second time: each worker dies at its start."""
     large = write(tmp_path / "a.ndjson", [line | {"pad": "x" * 30_000} for line in talk(30)])
     program = f"""
 from pathlib import Path
@@ -468,7 +468,7 @@ print(replay([Path({str(large)!r})], "ndjson", config=config, store=store_of(con
 """
     ended = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == f"{len(talk(30))}\n"
-    assert ended.stderr.count("the processes that help are gone") == 1
+    assert ended.stderr.count("the worker processes are gone") == 1
     assert len(place.table("messages")) == len(talk(30))
 
 

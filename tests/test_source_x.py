@@ -268,7 +268,11 @@ def test_recorded_searches_and_counts_are_read() -> None:
         "client_get_all_tweets_count.json": 0,
         "client_get_recent_tweets_count.json": 0,
     }
-    assert all(isinstance(item, Message) and item.created_at is not None and item.created_at.year == 2022 for found in items.values() for item in found)
+    assert all(
+        isinstance(item, Message) and item.created_at is not None and item.created_at.year == 2022
+        for found in items.values()
+        for item in found
+    )
 
 
 def test_an_id_carries_its_time_where_the_answer_has_none() -> None:

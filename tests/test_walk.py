@@ -483,7 +483,10 @@ def test_whatever_was_shown_is_stored_or_lies_in_a_gap(steps: list[tuple[str, in
 
 
 async def test_an_error_after_the_first_page_keeps_what_came_and_goes_on_from_there() -> None:
-    pages = {None: Leaf((_message_at(1000.0),), "older", _served(2000.0)), "older": Leaf((_message_at(400.0),), None, _served(2100.0))}
+    pages = {
+        None: Leaf((_message_at(1000.0),), "older", _served(2000.0)),
+        "older": Leaf((_message_at(400.0),), None, _served(2100.0)),
+    }
     refused = RateLimited("too many requests", retry_after_s=30.0)
 
     async def limited(token: str | None) -> Leaf:
@@ -519,7 +522,9 @@ async def test_a_walk_whose_place_is_gone_begins_anew() -> None:
             raise NotFound("no such message")
         return Leaf((_message_at(400.0),), None, _served(2000.0), complete=True)
 
-    page = await walk(ask, {"known": 500.0 + 1.6e9, "walk": {"top": 900.0 + 1.6e9, "token": "gone"}}, overlap_s=0.0, pages=5)
+    page = await walk(
+        ask, {"known": 500.0 + 1.6e9, "walk": {"top": 900.0 + 1.6e9, "token": "gone"}}, overlap_s=0.0, pages=5
+    )
     assert asked == ["gone", None]
     assert not page.more
 

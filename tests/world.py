@@ -18,6 +18,7 @@ import hashlib
 import re
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from websockets.http11 import Response as Refusal
 from websockets.protocol import State
 from world_posts import Post, Source
 
+_LISTED = 3_000  # no service lists more than its newest messages
 _STEP_S = 0.02  # how often an open stream looks for what has appeared
 _HTML = b"<!DOCTYPE html><html><head><title>Pond</title></head><body>please log in</body></html>"
 _SUBSCRIBE = "/subscribe"
@@ -124,6 +126,8 @@ class World:
         with self._lock:
             for post in posts:
                 self._posts[post.source].append(post)
+            for listed in self._posts.values():
+                listed.sort(key=_appears)
 
     def fault(self, source: Source, *faults: Fault) -> None:
         """The next answers of that service, one each."""
@@ -146,11 +150,12 @@ class World:
         for peer in tuple(self._open):
             peer.transport.abort()
 
-    def shown(self, source: str) -> list[Post]:
-        """What the service has offered so far, removals included, in the order of its appearing."""
-        now = time.time()
+    def shown(self, source: str, most: int | None = None) -> list[Post]:
+        """What the service has offered so far, removals included, in the order of its appearing; the last ``most``."""
         with self._lock:
-            return sorted((p for p in self._posts[source] if p.shown_at <= now), key=lambda p: (p.shown_at, p.number))
+            listed = self._posts[source]
+            end = bisect_right(listed, time.time(), key=_appears)
+            return listed[0 if most is None else max(0, end - most) : end]
 
     def all_shown(self) -> bool:
         """True once nothing more is to come."""
@@ -277,7 +282,7 @@ class World:
         return fault
 
     def _right(self, source: Source, path: str, query: dict[str, str]) -> _Answer:
-        posts = self.shown(source)
+        posts = self.shown(source, _LISTED)
         if source == "stocktwits":
             symbol = path.rpartition("/")[2].removesuffix(".json")
             return _Answer(200, wire.stocktwits_page(posts, symbol, int(query["max"]) if "max" in query else None))
@@ -315,13 +320,15 @@ class World:
         sent = set() if cursor else {p.number for p in self.shown("bluesky")}
         since = int(cursor) if cursor else 0
         self._open.add(peer)
+        most = None  # the whole look-back once, then what is new
         try:
             while peer.state is State.OPEN:
-                for post in self.shown("bluesky"):
+                for post in self.shown("bluesky", most):
                     if post.number not in sent:
                         sent.add(post.number)
                         if wire.time_us(post) >= since:
                             await peer.send(wire.jetstream_frame(post))
+                most = _LISTED
                 await asyncio.sleep(_STEP_S)
         except ConnectionClosed:
             pass
@@ -330,6 +337,10 @@ class World:
 
 
 # ----------------------------------------------------------------------------------------------------- one answer
+
+
+def _appears(post: Post) -> float:
+    return post.shown_at
 
 
 def _source_of(path: str) -> Source | None:

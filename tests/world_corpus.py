@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from world_posts import Post, Source
@@ -47,6 +48,20 @@ def invent(
         if source == "bluesky":
             posts += _removals(dice, [p for p in posts if p.source == source], begin + seconds, removal_share)
     return posts
+
+
+def in_order(posts: Sequence[Post], first_number: int) -> list[Post]:
+    """The same posts numbered in the order of their appearing, as services number theirs."""
+    ordered = sorted(posts, key=lambda post: (post.shown_at, post.number))
+    numbers = {(post.source, post.number): first_number + place for place, post in enumerate(ordered)}
+    return [
+        replace(
+            post,
+            number=numbers[post.source, post.number],
+            removes=None if post.removes is None else numbers[post.source, post.removes],
+        )
+        for post in ordered
+    ]
 
 
 def _post(

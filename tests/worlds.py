@@ -30,8 +30,28 @@ METER: dict[str, float | int | str] = {
     "k": 4, "band_1": 25, "band_2": 45, "band_3": 55, "band_4": 75, "zone": "America/New_York", "baseline_days": 28,
     "spike_z": 3, "spike_messages": 10, "spike_authors": 5,
 }  # fmt: skip
-FACTS = ("messages", "mentions", "tones", "tombstones", "gone_authors", "streams", "polls", "gaps", "limits", "watchlist")
-DERIVED = ("touched", "touched_coverage", "buckets", "coverage_hours", "market_days", "symbol_days", "spikes", "readings")
+FACTS = (
+    "messages",
+    "mentions",
+    "tones",
+    "tombstones",
+    "gone_authors",
+    "streams",
+    "polls",
+    "gaps",
+    "limits",
+    "watchlist",
+)
+DERIVED = (
+    "touched",
+    "touched_coverage",
+    "buckets",
+    "coverage_hours",
+    "market_days",
+    "symbol_days",
+    "spikes",
+    "readings",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +167,40 @@ def tone_row(said: Said) -> ToneRow:
     return ToneRow(said.source, said.id, "test-1", said.tone, 0.5, said.stance)
 
 
-def batch_of(said: Iterable[Said] = (), heard: Heard | None = None, deletions: Sequence[DeletionRow] = (), at: datetime | None = None) -> Batch:
+def batch_of(
+    said: Iterable[Said] = (),
+    heard: Heard | None = None,
+    deletions: Sequence[DeletionRow] = (),
+    at: datetime | None = None,
+) -> Batch:
     """What one poll brings. Without ``heard`` it covers no span of time."""
     messages = tuple(said)
     moment = at or max([one.fetched_at for one in messages], default=START)
     source, stream = (heard.source, heard.stream) if heard else ("s", "posts")
     report = PollReport(
-        source, stream, heard.to_at if heard else moment, duration_ms=1, status="ok", fetched=len(messages), covers_from=heard.from_at if heard else None
+        source,
+        stream,
+        heard.to_at if heard else moment,
+        duration_ms=1,
+        status="ok",
+        fetched=len(messages),
+        covers_from=heard.from_at if heard else None,
     )
     mentions = tuple(mention for one in messages for mention in mention_rows(one))
-    return Batch(report, None, tuple(map(message_row, messages)), mentions, tuple(map(tone_row, messages)), tuple(deletions), fetched_at=moment)
+    return Batch(
+        report,
+        None,
+        tuple(map(message_row, messages)),
+        mentions,
+        tuple(map(tone_row, messages)),
+        tuple(deletions),
+        fetched_at=moment,
+    )
 
 
-def gone(id_: str | None = None, author: str | None = None, at: datetime = START, revision: str | None = None) -> DeletionRow:
+def gone(
+    id_: str | None = None, author: str | None = None, at: datetime = START, revision: str | None = None
+) -> DeletionRow:
     return DeletionRow("s", id_, author, revision, at)
 
 
@@ -205,14 +246,25 @@ class Recipe:
 def make(recipe: Recipe) -> World:
     """A world with quiet and loud symbols, copies, reshares, bursts, overlapping streams and deaf hours."""
     dice = random.Random(recipe.seed)  # noqa: S311 (a world, not a secret)
-    said = [_utterance(dice, recipe, number, recipe.start + _moment(dice, timedelta(days=recipe.days))) for number in range(recipe.messages)]
+    said = [
+        _utterance(dice, recipe, number, recipe.start + _moment(dice, timedelta(days=recipe.days)))
+        for number in range(recipe.messages)
+    ]
     for burst in range(recipe.bursts):
         begin = recipe.start + _moment(dice, timedelta(days=recipe.days))
         span = dice.choice([5 * MINUTE, HOUR, 12 * HOUR])
         symbol, wordings = f"S{dice.randrange(recipe.symbols)}", dice.choice([2, 1000])
         for number in range(dice.choice([12, 25, 60])):
             one = _utterance(dice, recipe, len(said), begin + _moment(dice, span))
-            said.append(replace(one, id=f"b{burst}-{number}", symbols=(symbol,), author=f"b{dice.randrange(40)}", key=10**6 + dice.randrange(wordings)))
+            said.append(
+                replace(
+                    one,
+                    id=f"b{burst}-{number}",
+                    symbols=(symbol,),
+                    author=f"b{dice.randrange(40)}",
+                    key=10**6 + dice.randrange(wordings),
+                )
+            )
     return World(tuple(said), tuple(_polls(dice, recipe)), tuple(dice.sample(["S0", "NEVER"], dice.randrange(3))))
 
 
@@ -224,7 +276,10 @@ def _moment(dice: random.Random, span: timedelta) -> timedelta:
 
 
 def _utterance(dice: random.Random, recipe: Recipe, number: int, at: datetime) -> Said:
-    names = [f"S{min(dice.randrange(recipe.symbols), dice.randrange(recipe.symbols))}" for _ in range(dice.choice([1, 1, 1, 2]))]
+    names = [
+        f"S{min(dice.randrange(recipe.symbols), dice.randrange(recipe.symbols))}"
+        for _ in range(dice.choice([1, 1, 1, 2]))
+    ]
     stances: list[Stance] = [1, 1, 1, -1] if dice.random() < recipe.opinionated else [0]
     stance = dice.choice(stances)
     source = dice.choice(["s", "s", "t"])

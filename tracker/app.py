@@ -203,8 +203,10 @@ class App:
         clock: SystemClock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         record: bool = False,
+        whole: bool = True,
     ) -> None:
         self.config = config
+        self._whole = whole  # False: a part of the sources only, the others keep their place
         self.clock = clock or SystemClock()
         self.universe = universe_of(config)
         self.analysis = analysis_of(config)
@@ -253,7 +255,7 @@ class App:
             for stream in standing.streams
             if stream.enabled and stream.key not in {s.key for s in self.poller.streams}
         ]
-        if retired:  # no longer configured: their place is kept, they are not asked
+        if retired and self._whole and self._prepared:  # no longer configured: their place is kept, they are not asked
             self.store.save_streams([replace(stream, enabled=False) for stream in retired])
         with self.store.reading() as connection:
             row = connection.execute('SELECT max("at") FROM readings').fetchone()

@@ -187,7 +187,7 @@ async def _poll(config: Config, source: str, stream: str | None, load: str | Non
     if not settings.enabled and load is None:
         raise BadInput("this source is off", source, settings.off_reason)
     config = replace(config, sources={source: replace(settings, enabled=True)})
-    app = App(config, record=save is not None)
+    app = App(config, record=save is not None, whole=False)
     app.poller.outcomes = []
     try:
         await app.open()
@@ -252,6 +252,7 @@ def replay(
     config: Config, paths: tuple[str, ...], form: str, readings: str, no_clock: bool, keep: str, as_json: bool
 ) -> None:
     """Archives through the same pipeline, on a simulated clock."""
+    from tracker.replay import Progress as Shown
     from tracker.replay import replay as play
 
     _logging(config)
@@ -269,10 +270,18 @@ def replay(
             transient=True,
         ) as bar:
             task = bar.add_task("reading", total=None, messages=0)
+
+            def show(so_far: Shown) -> None:
+                if so_far.stage == "reading":
+                    total, done = so_far.bytes_total, so_far.bytes_done
+                else:
+                    total, done = so_far.moments_total or None, so_far.moments_done
+                bar.update(task, description=so_far.stage, total=total, completed=done, messages=so_far.messages)
+
             report = play(
                 ["-" if path == "-" else Path(path) for path in paths], form, config=config, store=store,
                 readings=None if no_clock else ("daily" if readings == "daily" else "hourly"), clock=not no_clock, keep=keep,
-                progress=lambda p: bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, messages=p.messages),
+                progress=show,
             )  # fmt: skip
     finally:
         lock.release()

@@ -141,11 +141,6 @@ def _honoured(wish_s: float | None, pace: Pace) -> float | None:
     return pace.max_backoff_s if wish_s > MAX_NAMED_WAIT_S else max(0.0, wish_s)
 
 
-def offset_s(key: str, interval_s: float) -> float:
-    """Where in its interval a stream has its place, 0 ≤ offset < interval: the same after each restart."""
-    return _fraction(key) * interval_s
-
-
 def _fraction(key: str) -> float:
     """A number in [0, 1) that depends on nothing but ``key``; 48 bits, so that products never round up to 1."""
     digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()

@@ -19,7 +19,7 @@ from tracker.clock import SystemClock
 from tracker.errors import SourceError, Unavailable
 from tracker.http import Http, Tally
 from tracker.ingest import Analysis, Attempt, Outcome, PollPlan, conclude, poll
-from tracker.log import Changes, event
+from tracker.log import event
 from tracker.models import Batch, Limit, Stream
 from tracker.pacing import MAX_NAMED_WAIT_S, Budget, bound_on_load
 from tracker.sources import PushSource, Source
@@ -114,7 +114,7 @@ class Poller:
         self._http, self._analysis, self._clock, self._keep = http, analysis, clock, keep
         self._concurrency, self._deadline_s = concurrency, deadline_s
         self._state = _State()
-        self._changes = Changes()
+        self._failing: dict[str, set[str]] = {}  # source -> streams that failed last time; no entry: not heard of yet
         self.failure: BaseException | None = None  # what could not be kept: the process has to stop
         self.outcomes: list[Outcome] | None = None  # collected only where somebody asked for them (`once`)
 
@@ -315,8 +315,15 @@ class Poller:
                 to_at=gap.to_at,
                 reason=gap.reason,
             )
-        if not self._changes.changed(target.name, report.up):
-            return
+        heard = target.name in self._failing
+        failing = self._failing.setdefault(target.name, set())
+        was_well = not failing
+        if outcome.error is None:
+            failing.discard(report.stream)
+        else:
+            failing.add(report.stream)
+        if heard and was_well == (not failing):
+            return  # a source with one dead stream among many is said once; `status` names each
         if outcome.error is not None:
             again = self._clock.now() + timedelta(seconds=outcome.wait_s)
             event(

@@ -349,7 +349,7 @@ def _read_by_two(jobs: Iterator[_Job], config: Config, analysis: Analysis) -> It
 
     def give_up(error: BrokenProcessPool) -> None:
         if not lost:
-            event(log, "warning", "the processes that help are gone, their work is done here", reason=str(error))
+            event(log, "warning", "the worker processes are gone, their part is done here", reason=str(error))
         lost.append(error)
 
     def submit(job: _Job) -> Future[_Read] | None:

@@ -2,7 +2,7 @@
 -- newest poll of all (no wall clock in a metric). Example: FROM source_health;
 CREATE OR REPLACE VIEW source_health AS
     WITH latest AS (
-        SELECT source, stream, arg_max(status, started_at) AS status, arg_max(error, started_at) AS error, max(started_at) AS last_poll_at FROM polls GROUP BY ALL
+        SELECT source, stream, arg_max(status, started_at) AS status, arg_max_null(error, started_at) AS error, max(started_at) AS last_poll_at FROM polls GROUP BY ALL
     ), recent AS (
         SELECT source, stream, count(*) AS polls, avg(up) AS up, sum(fetched) AS fetched, sum(added) AS added, sum(skipped) AS skipped, sum(requests) AS requests
         FROM polls WHERE started_at > (SELECT max(started_at) FROM polls) - INTERVAL 1 DAY GROUP BY ALL

@@ -90,8 +90,14 @@ def opened(opening: Opening, *, read_only: bool = False, wait_s: float = 0.0) ->
         connection = _wait_for(opening, read_only, wait_s)
         try:
             yield connection
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
         except duckdb.Error as error:
             raise translate(error, opening.path) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # Ctrl-C in the middle of a statement arrives like this
+                raise KeyboardInterrupt from None
+            raise
         finally:
             try:
                 connection.close()

@@ -38,7 +38,7 @@ HOLD_S = float(os.environ.get("TRACKER_HOLD_S", "5"))
 SOURCES = ("stocktwits", "reddit")
 # as in an ordinary installation, but for polls every second
 CALM = {
-    "store": {"flush": "3s"},
+    "store": {"flush": "4s"},
     "jobs": {"rollup": "30s", "tick": "1s"},
     "sources.stocktwits": {"every": "1s"},
     "sources.reddit": {"every": "1s"},

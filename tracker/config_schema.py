@@ -171,7 +171,7 @@ class Store:
 
     path: Path  # the DuckDB file
     publish: Path | None = None  # where the read copy goes; None: no copy is made
-    flush_s: float = 3.0  # how often collected pages are committed
+    flush_s: float = 4.0  # how often collected pages are committed
     spill_limit: int = 256 * MB  # bytes that wait beside the file while somebody else holds it
     memory_limit: int = 512 * MB  # bytes that DuckDB may use
     threads: int = 2  # threads that DuckDB may use

@@ -601,3 +601,13 @@ def test_slice_of_the_recorded_tweets_is_stored_once(place: Place, shared: Path,
     assert (report.messages_read, report.added, report.skipped) == (1500, 1500, 0)
     assert report.readings > 0
     assert place.replay(path, fmt="x", readings="daily").added == 0
+
+
+def test_rebuilding_everything_that_is_derived_gives_the_same_rows(place: Place, tmp_path: Path) -> None:
+    """Buckets, coverage, baselines, spikes and the readings of the simulated clock, every column to the last digit."""
+    place.replay(write(tmp_path / "a.ndjson", talk(80)), readings="daily")
+    tables = ("buckets", "coverage_hours", "market_days", "symbol_days", "spikes", "readings")
+    before = {name: place.table(name) for name in tables}
+    assert all(before.values())
+    place.store.rebuild(readings=True)
+    assert {name: place.table(name) for name in tables} == before

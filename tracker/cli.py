@@ -298,15 +298,16 @@ def check(config: Config, deep: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--readings", is_flag=True, help="Also the readings of replays; those taken live stay in any case.")
 @with_context
-def rebuild(config: Config) -> None:
-    """Throw away what is derived (readings excepted) and make it again from the facts."""
+def rebuild(config: Config, readings: bool) -> None:
+    """Throw away what is derived (live readings excepted) and make it again from the facts."""
     lock = DaemonLock(config.tracker.data_dir)
     lock.acquire()
     try:
         store = store_of(config)
         prepare_store(config, store, universe_of(config), datetime.now(UTC))
-        days = store.rebuild()
+        days = store.rebuild(readings=readings)
     finally:
         lock.release()
     talk.print(f"rolled up {days:,} symbol-days")

@@ -179,11 +179,20 @@ class Store:
                 derive.touch_everything(connection)
             return derive.rollup(connection)
 
-    def rebuild(self, wait_s: float = 30.0) -> int:
-        """Throw away everything that is derived, readings excepted, and make it again from the facts."""
+    def rebuild(self, wait_s: float = 30.0, *, readings: bool = False) -> int:
+        """Throw away what is derived and make it again from the facts; the number of symbol-days.
+
+        Readings stay, they are what the meter showed. With ``readings`` those of the simulated clock, which depend on
+        nothing but the facts, are made again too.
+        """
         with self.writing(wait_s) as connection:
+            days = derive.baseline_days(connection)
+            moments = derive.forget_replayed_readings(connection) if readings else []
             derive.touch_everything(connection)
-            return derive.rollup(connection)
+            rolled_up = derive.rollup(connection)
+            derive.ensure_baselines(connection, days)
+            derive.take_readings(connection, moments, None)
+            return rolled_up
 
     def take_readings(self, at: datetime, now: datetime, wait_s: float = 5.0) -> int:
         """The readings of one moment, from what was fetched until then; what came later waits in the journal meanwhile."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
-from tracker.store.connect import Connection, naive_utc, transaction
+from tracker.store.connect import Connection, aware_utc, naive_utc, transaction
 from tracker.store.sqlfiles import run_script
 
 _DAYS_AT_ONCE = 40  # baselines of this many days in one statement: memory stays small
@@ -76,6 +76,19 @@ def ensure_baselines(connection: Connection, days: Sequence[date]) -> None:
                 [list(part)],
             )
             connection.execute("INSERT INTO symbol_days SELECT * FROM symbol_baseline($1)", [list(part)])
+
+
+def baseline_days(connection: Connection) -> list[date]:
+    """The days for which baselines are stored."""
+    return [row[0] for row in connection.execute("SELECT day FROM market_days ORDER BY day").fetchall()]
+
+
+def forget_replayed_readings(connection: Connection) -> list[datetime]:
+    """Take away the readings of the simulated clock; their moments (aware UTC), to take them again."""
+    with transaction(connection):
+        rows = connection.execute('SELECT DISTINCT "at" FROM readings WHERE computed_at = "at" ORDER BY 1').fetchall()
+        connection.execute('DELETE FROM readings WHERE computed_at = "at"')
+    return [moment for moment in (aware_utc(row[0]) for row in rows) if moment is not None]
 
 
 def find_spikes(connection: Connection, since: date) -> int:

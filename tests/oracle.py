@@ -342,7 +342,7 @@ class Oracle:
             ears = [self.all_ears(hour, source) for hour in hours]
             alive = [one for one in ears if one]
             shares = [share for one in alive for share in one]
-            up += bool(shares) and fmean(shares) * len(alive) / ((to_at - from_at) / HOUR) >= 0.5
+            up += bool(shares) and fmean(shares) * len(alive) / ((to_at - from_at) / HOUR) >= 0.5 - 1e-9
         return up
 
     def _sentiment(self, symbol: str, at: datetime, talk: list[Said]) -> dict[str, Any]:

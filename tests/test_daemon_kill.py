@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from world import World, too_many
-from world_corpus import in_order, invent, seeded
+from world_corpus import in_order, invent, moment_number, seeded
 from world_daemon import (
     Daemon,
     ask,
@@ -53,6 +53,19 @@ def wait_for_answers_to_settle(world: World) -> None:
     )
 
 
+def name_a_time(world: World, daemon: Daemon, source: Source) -> None:
+    """Tell that source's next visitor to stay away for longer than a restart takes."""
+    before = len(world.named())
+    world.fault(source, too_many(5.0))
+    until(
+        lambda: any(asked.source == source for asked in world.named()[before:]),
+        20.0,
+        "a time is named",
+        0.02,
+        lambda: daemon.log[-2000:],
+    )
+
+
 def wait_for(moment: float) -> None:
     until(lambda: time.time() >= moment, 30.0, "the moment to be killed has come", 0.01)
 
@@ -67,19 +80,20 @@ def came_back_within_a_named_time(world: World, daemon: Daemon) -> bool:
     return any(asked.not_before is not None and now < asked.not_before for asked in tuple(world.asked)[:before])
 
 
-def burst(seed: int, begin: float, first_number: int) -> list[Post]:
-    """More than a page of each polled stream while nobody listens: it takes a walk to get them all."""
-    counts: dict[Source, int] = {"stocktwits": 75, "reddit": 130, "hackernews": 115}
-    return invent(
-        seed, begin, 0.2, counts, symbols=("BABA",), places=("stocks",), first_number=first_number, late_share=0.0
-    )
+def burst(number: int, begin: float) -> list[Post]:
+    """More than a page of a polled stream while nobody listens: it takes a walk to get them all."""
+    counts: list[dict[Source, int]] = [{"stocktwits": 75}, {"reddit": 130}, {"hackernews": 115}]
+    kept = {"symbols": ("BABA",), "places": ("stocks",), "first_number": 5_000_000}
+    return invent(number, begin, 0.2, counts[number % len(counts)], late_share=0.0, **kept)  # type: ignore[arg-type]
 
 
 def take_back_the_only_word_on_a_symbol(world: World, daemon: Daemon) -> None:
     """A symbol that one message named and nobody else: when that goes, so do its buckets."""
     file = database(daemon.config)
     at = datetime.now(UTC)
-    post = Post("bluesky", 99_000_000, at, at.timestamp(), "loon", "$NVDA only word", symbols=("NVDA",))
+    post = Post(
+        "bluesky", moment_number(at.timestamp()), at, at.timestamp(), "loon", "$NVDA only word", symbols=("NVDA",)
+    )
     world.publish([post])
     until(
         lambda: ask(file, "SELECT 1 FROM buckets WHERE symbol = 'NVDA'"),
@@ -89,7 +103,7 @@ def take_back_the_only_word_on_a_symbol(world: World, daemon: Daemon) -> None:
         lambda: daemon.log[-2000:],
     )
     at = datetime.now(UTC)
-    world.publish([Post("bluesky", 99_000_001, at, at.timestamp(), "loon", "", removes=post.number)])
+    world.publish([Post("bluesky", moment_number(at.timestamp()), at, at.timestamp(), "loon", "", removes=post.number)])
     wait_for_truth(daemon, world, 20.0)
 
 
@@ -105,9 +119,8 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
             counts: dict[Source, int] = {source: max(3, round(rate * seconds)) for source, rate in RATE.items()}
             begin = time.time() + 0.1
             kill_at = begin + dice.random() * UP_S
-            first = 1_000_000 + number * 10_000
-            said = invent(seed * 1000 + number, begin, seconds, counts, first_number=first, late_share=late_share)
-            world.publish(in_order([*said, *burst(number, kill_at + TOLD_S + 0.1, first + 5_000)], first))
+            said = invent(seed * 1000 + number, begin, seconds, counts, late_share=late_share)
+            world.publish(in_order([*said, *burst(number, kill_at + TOLD_S + 0.1)]))
             if number == 0:  # a push stream without a cursor has no place to come back to
                 until(
                     lambda: ask(
@@ -117,11 +130,11 @@ def run_with_kills(world: World, config: Path, seed: int, kills: int, *, late_sh
                     "Bluesky has a cursor",
                 )
             for source in ALL:
-                if dice.random() < 0.5:
+                if dice.random() < 0.3:
                     world.fault(source, too_many(2.0 + dice.random(), as_date=dice.random() < 0.3))
-            if number % 3 == 0:
-                world.fault(dice.choice(("stocktwits", "reddit")), too_many(3.0))
             wait_for(kill_at)
+            if number % 3 == 0:  # this time it is killed while it waits as it was told
+                name_a_time(world, daemon, dice.choice(("stocktwits", "reddit")))
             wait_for_answers_to_settle(world)
             assert daemon.running, daemon.log[-3000:]
             daemon.kill()

@@ -50,18 +50,26 @@ def invent(
     return posts
 
 
-def in_order(posts: Sequence[Post], first_number: int) -> list[Post]:
-    """The same posts numbered in the order of their appearing, as services number theirs."""
-    ordered = sorted(posts, key=lambda post: (post.shown_at, post.number))
-    numbers = {(post.source, post.number): first_number + place for place, post in enumerate(ordered)}
+def in_order(posts: Sequence[Post]) -> list[Post]:
+    """The same posts with ids that grow with the moment of their appearing, whatever else is published later."""
+    numbers: dict[tuple[Source, int], int] = {}
+    newest = 0
+    for post in sorted(posts, key=lambda post: (post.shown_at, post.number)):
+        newest = max(newest + 1, moment_number(post.shown_at))
+        numbers[post.source, post.number] = newest
     return [
         replace(
             post,
             number=numbers[post.source, post.number],
             removes=None if post.removes is None else numbers[post.source, post.removes],
         )
-        for post in ordered
+        for post in posts
     ]
+
+
+def moment_number(shown_at: float) -> int:
+    """Microseconds since 2023."""
+    return round((shown_at - 1_672_531_200) * 1_000_000)
 
 
 def _post(

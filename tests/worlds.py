@@ -116,9 +116,13 @@ def new_database() -> Connection:
 
 @cache
 def _shared_database() -> Connection:
-    connection = new_database()
-    atexit.register(connection.close)
-    return connection
+    atexit.register(_let_go)
+    return new_database()
+
+
+def _let_go() -> None:
+    _shared_database().close()
+    _shared_database.cache_clear()
 
 
 def fresh_database() -> Connection:

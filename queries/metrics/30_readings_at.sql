@@ -39,7 +39,8 @@ CREATE OR REPLACE MACRO readings_at(for_moments) AS TABLE
     ), ranks_before AS (
         SELECT to_at, window_name, symbol, rank() OVER (PARTITION BY to_at, window_name ORDER BY o DESC) AS buzz_rank FROM before WHERE window_name = '24h'
     ), listened AS (
-        SELECT to_at, window_name, count(*) FILTER (up >= 0.5) AS sources
+        -- a hair below the half, so that rounding does not decide
+        SELECT to_at, window_name, count(*) FILTER (up >= 0.5 - 1e-9) AS sources
         FROM (SELECT slot.to_at, slot.window_name, heard.source, sum(heard.up) / sum(heard.streams) * count(DISTINCT heard.hour_start) / any_value(slot.hours) AS up
               FROM (SELECT to_at, window_name, hours, unnest(generate_series(date_trunc('hour', from_at), to_at - INTERVAL 1 MICROSECOND, INTERVAL 1 HOUR)) AS hour_start FROM windows) AS slot
               JOIN listening((SELECT min(from_at) FROM windows), (SELECT max(to_at) FROM windows)) AS heard ON heard.hour_start = slot.hour_start AND heard.source <> '*'

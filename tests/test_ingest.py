@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
 from tracker.http import Http, Tally
 from tracker.ingest import Attempt, Digest, Outcome, PollPlan, conclude, digest, poll
-from tracker.models import Deletion, Flaw, Gap, Item, Limit, Page, Stream
+from tracker.models import Deletion, Flaw, Gap, Item, Limit, Message, Page, Stream
 from tracker.wire import EARLIEST
 
 HOUR = timedelta(hours=1)
@@ -375,3 +375,21 @@ async def test_a_poll_takes_as_long_as_the_monotonic_clock_says() -> None:
 
     outcome = await once(Slow().page(), FakeServer(clock), clock)
     assert outcome.batch.report.duration_ms == 1500
+
+
+def test_an_edit_that_names_no_symbol_any_more_takes_the_message_away_where_only_mentions_are_kept() -> None:
+    edit = Message("pond", "1", NOON, "nothing to see", revision="b", edited=True)
+    found = digest([edit], analysis(), stream="all", fetched_at=NOON, keep="mentions")
+    assert found.messages == ()
+    assert [(row.id, row.revision) for row in found.deletions] == [("1", "b")]
+
+
+def test_the_newest_of_two_contents_on_one_page_stands_at_the_time_of_the_first() -> None:
+    made = Message("pond", "1", NOON - timedelta(hours=3), "$GME up", revision="a")
+    edit = Message("pond", "1", NOON, "$BABA up", revision="b", edited=True)
+    for page in ([made, edit], [made, edit, made]):
+        found = digest(page, analysis(), stream="all", fetched_at=NOON)
+        assert [(row.text, row.created_at, row.time_flag) for row in found.messages] == [
+            ("$BABA up", NOON - timedelta(hours=3), False)
+        ]
+        assert [mention.symbol for mention in found.mentions] == ["BABA"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import Heard, Said, World, fresh_database, rows, tell
+from worlds import Heard, Said, World, fresh_database, new_database, rows, tell
 
 from tracker.store import derive
 from tracker.store.connect import Connection, aware_utc, naive_utc
@@ -154,8 +154,6 @@ def golden() -> Iterator[Connection]:
     path = SHARED / "real" / "stocknet" / "tweets_2014h2.ndjson.gz"
     if not path.is_file():
         pytest.skip(f"TRACKER_SHARED names no folder with recorded messages: {path} is missing")
-    from worlds import new_database
-
     connection = new_database()
     said = tuple(_cashtags(path, LISTING - timedelta(days=28), LISTING + timedelta(days=5)))
     begin = datetime(2014, 8, 22, tzinfo=UTC)
@@ -188,6 +186,26 @@ def test_golden_listing_is_an_extreme_organic_spike_and_the_pasted_advert_is_non
     assert spikes["YHOO"][1] == "organic"
     assert not {"GTAT", "BTU", "SCO", "CLF"} & {symbol for symbol, (_, kind, _) in spikes.items() if kind == "organic"}
     assert Counter(kind for _, kind, _ in spikes.values())["organic"] < 20
+
+
+def test_golden_expectations_by_a_flat_clock(golden: Connection) -> None:
+    """The design's worked example: BABA 2.5 expected and extreme, YHOO 0.8 expected and notable."""
+    golden.execute("BEGIN TRANSACTION")
+    try:
+        golden.execute(
+            "UPDATE market_days SET profile = list_transform(range(168), lambda h: 1.0::DOUBLE) WHERE day = $1",
+            [LISTING],
+        )
+        golden.execute("DELETE FROM symbol_days WHERE day = $1", [LISTING])
+        golden.execute("INSERT INTO symbol_days SELECT * FROM symbol_baseline($1)", [[LISTING]])
+        found = rows(
+            golden,
+            """SELECT symbol, round(expected, 1), severity FROM volume_spikes(TIMESTAMP '2014-09-19', TIMESTAMP '2014-09-20')
+               WHERE bucket_width = INTERVAL 1 DAY AND symbol IN ('BABA', 'YHOO', 'GTAT', 'BTU', 'SCO', 'CLF') ORDER BY symbol""",
+        )
+    finally:
+        golden.execute("ROLLBACK")
+    assert found == [("BABA", pytest.approx(2.5, abs=0.11), "extreme"), ("YHOO", 0.8, "notable")]
 
 
 def test_golden_message_volume_soared_by_973_percent(golden: Connection) -> None:

@@ -15,10 +15,10 @@ from test_metric_laws import EXAMPLES, tried
 from worlds import DAY, FACTS, HOUR, MINUTE, START, Heard, Said, batch_of, commit, dump, fresh_database, gone, rows
 
 from tracker.errors import TrackerError
-from tracker.models import Batch, GapRow, Limit, PollReport, Stream
+from tracker.models import Batch, GapRow, Limit, PollReport, Stream, newer
 from tracker.store import state
 from tracker.store.connect import Connection, naive_utc, transaction
-from tracker.store.write import apply, newer
+from tracker.store.write import apply
 
 ONE = Said("1", START, ("AAA",), key=1, text="first words", revision="1")
 
@@ -445,3 +445,14 @@ def test_any_text_is_stored_as_it_is() -> None:
     )
     assert [text for (text,) in rows(connection, "SELECT text FROM messages ORDER BY id")] == strange
     assert rows(connection, "SELECT DISTINCT text_key FROM mentions") == [((1 << 64) - 1,)]
+
+
+def test_edit_long_after_the_message_replaces_its_words_and_stands_once() -> None:
+    """An edit event carries its own time: outside the span of the message's own, it has to be found all the same."""
+    connection = fresh_database()
+    commit(connection, batch_of([Said("1", START, ("GME",), revision="a")]))
+    commit(connection, batch_of([Said("1", START + 3 * DAY, ("BABA",), revision="b", time_flag=True)]))
+    assert connection.execute("SELECT id, created_at, revision FROM messages").fetchall() == [
+        ("1", naive_utc(START), "b")
+    ]
+    assert connection.execute("SELECT symbol, created_at FROM mentions").fetchall() == [("BABA", naive_utc(START))]

@@ -37,6 +37,7 @@ from tracker.models import (
     Stance,
     Stream,
     ToneRow,
+    newer,
 )
 from tracker.pacing import Pace, next_wait_s
 from tracker.sources import Source
@@ -93,9 +94,7 @@ def digest(
     keep: Literal["all", "mentions"] | str = "all",
 ) -> Digest:
     """Find, score and clamp: pure. ``fetched_at`` None is the simulated clock: each message was known when it was made."""
-    messages: list[MessageRow] = []
-    mentions: list[MentionRow] = []
-    tones: list[ToneRow] = []
+    kept: dict[tuple[str, str], tuple[MessageRow, list[MentionRow], ToneRow]] = {}  # one a message: its newest content
     deletions: list[DeletionRow] = []
     skipped = 0
     for item in items:
@@ -118,12 +117,23 @@ def digest(
                 continue
             found = _counted(item, analysis)
             if not found and keep == "mentions":
+                if item.edited:  # it may be stored with a text that named a symbol: those words are gone
+                    deletions.append(DeletionRow(item.source, item.id, None, item.revision, known_at))
                 continue
-            rows = _rows(item, found, analysis, stream, known_at)
-            messages.append(rows[0])
-            mentions.extend(rows[1])
-            tones.append(rows[2])
-    return Digest(tuple(messages), tuple(mentions), tuple(tones), tuple(deletions), skipped)
+            row, mentions, tone = _rows(item, found, analysis, stream, known_at)
+            before = kept.get((row.source, row.id))
+            if before is not None:
+                if not newer(row.revision, before[0].revision):
+                    continue
+                row = replace(row, created_at=before[0].created_at, time_flag=before[0].time_flag)
+            kept[row.source, row.id] = (row, mentions, tone)
+    return Digest(
+        messages=tuple(row for row, _, _ in kept.values()),
+        mentions=tuple(mention for _, mentions, _ in kept.values() for mention in mentions),
+        tones=tuple(tone for _, _, tone in kept.values()),
+        deletions=tuple(deletions),
+        skipped=skipped,
+    )
 
 
 def _counted(message: Message, analysis: Analysis) -> list[Mention]:
@@ -143,7 +153,7 @@ def _rows(
     label = _LABELS.get(message.label) if message.label is not None else None
     stance: Stance = tone.stance if label is None else (1 if label > 0 else -1)
     row = MessageRow(
-        source=message.source, id=message.id, stream=stream, created_at=created_at, fetched_at=known_at, time_flag=flagged,
+        source=message.source, id=message.id, stream=stream, created_at=created_at, fetched_at=known_at, time_flag=flagged or message.edited,
         author=author, text=message.text, lang=message.lang, url=message.url, label=message.label, reply_to=message.reply_to,
         reshare_of=message.reshare_of, likes=message.likes, reshares=message.reshares, replies=message.replies,
         text_key=key, revision=message.revision,

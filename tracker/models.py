@@ -42,6 +42,7 @@ class Message:
     replies: int | None = None
     symbols: tuple[str, ...] = ()  # what the platform itself says the message is about, canonical upper case
     revision: str | None = None  # sorts by age of the content; a higher one replaces the text. None: never edited
+    edited: bool = False  # created_at is the time of an edit: where the message is stored already, its own time stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Flaw:
 
     reason: str  # what was wrong, with the id where one was found
     place: str = ""  # where in the page: messages[3].created_at
+
+
+def newer(revision: str | None, than: str | None) -> bool:
+    """True when ``revision`` is of a later content: an unknown revision is never newer than anything."""
+    return revision is not None and (than is None or revision > than)
 
 
 Item = Message | Deletion | Flaw
@@ -143,7 +149,7 @@ class MessageRow:
     stream: str
     created_at: datetime
     fetched_at: datetime
-    time_flag: bool  # the claimed time was impossible and has been clamped
+    time_flag: bool  # created_at is not the author's: the claim was impossible and clamped, or only an edit was seen
     author: str | None  # keyed hash
     text: str | None
     lang: str | None

@@ -47,7 +47,7 @@ COMMENT ON COLUMN messages.id IS 'native id, as text';
 COMMENT ON COLUMN messages.stream IS 'the sequence in which it was first seen: symbol/BABA, r/stocks, posts';
 COMMENT ON COLUMN messages.created_at IS 'when the author posted, UTC, as the service says';
 COMMENT ON COLUMN messages.fetched_at IS 'when this tracker first knew it, UTC: the point-in-time axis';
-COMMENT ON COLUMN messages.time_flag IS 'the claimed time was impossible, created_at has been clamped';
+COMMENT ON COLUMN messages.time_flag IS 'created_at is not the author''s: the claim was impossible and clamped, or only an edit was seen';
 COMMENT ON COLUMN messages.author IS 'keyed hash of source and author; never the name. NULL where unknown or deleted';
 COMMENT ON COLUMN messages.text IS 'plain text, unescaped once; NULL after retention or deletion';
 COMMENT ON COLUMN messages.lang IS 'BCP-47 tag, NULL where the service does not say';

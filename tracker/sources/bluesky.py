@@ -297,6 +297,7 @@ def _from_commit(did: str, time_us: int, commit: dict[str, Any], place: str) -> 
         reply_to=_parent(record.get("reply")),
         symbols=_symbols(record.get("facets")),
         revision=revision,
+        edited=operation == "update",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 
-from tracker.models import Batch, DeletionRow, MentionRow, MessageRow, ToneRow
+from tracker.models import Batch, DeletionRow, MentionRow, MessageRow, ToneRow, newer
 from tracker.store.columns import insert_columns, stage
 from tracker.store.connect import Connection, naive_utc
 from tracker.store.state import save_streams
@@ -70,11 +70,6 @@ class _Folded:
     mentions: dict[Key, tuple[MentionRow, ...]]
     tones: dict[Key, ToneRow]
     deletions: list[DeletionRow]
-
-
-def newer(revision: str | None, than: str | None) -> bool:
-    """True when ``revision`` is of a later content: unknown revisions are never newer than anything."""
-    return revision is not None and (than is None or revision > than)
 
 
 def fold(batches: Sequence[Batch]) -> _Folded:

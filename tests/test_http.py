@@ -16,8 +16,9 @@ import httpx
 import pytest
 from loopback import Answer, cut, drip, flood, loopback, reply, reset, then_close, then_silence
 
+from tracker.answer import BodyReader, address, hop_target, refusal, validators_of
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
-from tracker.http import Access, BodyReader, Client, Gate, Http, Response, address, hop_target, refusal, validators_of
+from tracker.http import Access, Client, Gate, Http, Response
 from tracker.secret import Secret
 
 SERVED = "Wed, 21 Oct 2026 07:28:00 GMT"

@@ -26,6 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
     ("pacing", "walk", "atom", "mentions", "tone", "render"),
+    # one answer of a server, read without acting
+    ("answer",),
     # the one door to the network
     ("http",),
     # one module a service; none of them sees another
@@ -49,7 +51,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "duckdb": frozenset({"store"}),
     "apscheduler": frozenset({"jobs"}),
     "vaderSentiment": frozenset({"tone"}),
-    "httpx": frozenset({"http", "app"}),  # app: the type of the transport that it hands on
+    "httpx": frozenset({"answer", "http", "app"}),  # app: the type of the transport that it hands on
     "websockets": frozenset({"http"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli", "render"}),

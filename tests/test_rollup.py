@@ -293,3 +293,24 @@ def test_baselines_do_not_depend_on_the_days_asked_for_together(together: bool) 
         (pytest.approx(168), 10),
         (pytest.approx(168), 10),
     ]
+
+
+def test_a_window_of_the_operators_own_has_its_expectation_too() -> None:
+    """Baselines are those of the day on which a window starts, also where it is none of the usual three widths."""
+    connection = fresh_database()
+    said = [Said(str(n), START + n * HOUR, ("GME",), key=n) for n in range(24 * 10)]
+    end = said[-1].at
+    heard = Heard("posts", START, end)
+    commit(connection, batch_of(said, heard))
+    derive.rollup(connection)
+    try:
+        connection.execute("INSERT INTO meter_windows VALUES ('48h', 172800)")
+        derive.take_readings(connection, [START + 9 * DAY], None)
+        found = connection.execute(
+            "SELECT organic, expected FROM readings WHERE window_name = '48h' AND symbol = 'GME'"
+        ).fetchall()
+    finally:
+        connection.execute("DELETE FROM meter_windows WHERE window_name = '48h'")
+    ((organic, expected),) = found
+    assert organic == 48
+    assert 20 < expected < 60

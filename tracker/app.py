@@ -233,13 +233,7 @@ class App:
             # a reader may hold the file for hours: what it holds can be read all the same, and polls go into the journal
             if not await self.in_store(self.store.is_current):
                 raise
-            self._changes.changed("locked", True)
-            event(
-                log,
-                "warning",
-                "the database is held by somebody else; messages are kept in the journal",
-                holder_pid=error.holder_pid,
-            )
+            self._say_held(error)
         await self.in_store(self._load)
 
     def _prepare(self, wait_s: float) -> None:
@@ -328,17 +322,15 @@ class App:
             if self.store.waiting:
                 self.store.flush(wait_s)
         except StoreLocked as error:
-            if self._changes.changed("locked", True):
-                event(
-                    log,
-                    "warning",
-                    "the database is held by somebody else; messages are kept in the journal",
-                    holder_pid=error.holder_pid,
-                    waiting=self.store.waiting,
-                )
+            self._say_held(error)
             return
         if self._changes.changed("locked", False):
             event(log, "info", "the database is free again; everything that was kept is stored")
+
+    def _say_held(self, error: StoreLocked) -> None:
+        if self._changes.changed("locked", True):
+            words = "the database is held by somebody else; messages are kept in the journal"
+            event(log, "warning", words, holder_pid=error.holder_pid, waiting=self.store.waiting)
 
     async def rollup(self) -> None:
         """Facts into buckets and spikes."""

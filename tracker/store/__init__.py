@@ -80,8 +80,7 @@ class Store:
         mark = definitions_mark()
         with self.writing(wait_s) as connection:
             changed = migrate.migrate(connection, now)
-            row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
-            if changed or row is None or row[0] != mark:
+            if changed or _stored_mark(connection) != mark:
                 migrate.define_metrics(connection)
             migrate.set_meter(connection, meter, windows)
             state.save_configuration(connection, now, [*settings, ("queries.mark", mark)], watchlist, groups, symbols)
@@ -93,12 +92,8 @@ class Store:
         if not self.exists:
             return False
         with self.reading(wait_s) as connection:
-            row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
-            return (
-                migrate.stored_version(connection) == migrate.migrations()[-1][0]
-                and row is not None
-                and row[0] == definitions_mark()
-            )
+            is_shaped = migrate.stored_version(connection) == migrate.migrations()[-1][0]
+            return is_shaped and _stored_mark(connection) == definitions_mark()
 
     def standing(self, since: datetime, wait_s: float = 10.0) -> Standing:
         """Streams, limits and budgets as stored, with what the journal knows on top; loads the journal."""
@@ -213,6 +208,12 @@ class Store:
         """Retention: texts, then mentions and tones, then attempts that are past their time."""
         with self.writing(wait_s) as connection:
             return upkeep.prune(connection, text_before, mentions_before, polls_before)
+
+
+def _stored_mark(connection: Connection) -> str | None:
+    """``definitions_mark`` of the program that defined the objects in the file; None for a file without any."""
+    row = connection.execute("SELECT arg_max(value, since) FROM settings WHERE key = 'queries.mark'").fetchone()
+    return row[0] if row else None
 
 
 def definitions_mark() -> str:

@@ -119,11 +119,9 @@ def take_readings(connection: Connection, moments: Sequence[datetime], computed_
     ``computed_at`` None means the simulated clock: each reading was computed at its own moment.
     """
     naive = sorted({moment for moment in (naive_utc(m) for m in moments) if moment is not None})
-    days = {
-        (moment - back).date()
-        for moment in naive
-        for back in (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
-    }
+    widths = connection.execute("SELECT seconds FROM meter_windows").fetchall()
+    backs = [timedelta(0), *(timedelta(seconds=seconds) for (seconds,) in widths)]
+    days = {(moment - back).date() for moment in naive for back in backs}
     ensure_baselines(connection, sorted(days))
     added = 0
     for part in _chunks(naive, _MOMENTS_AT_ONCE):

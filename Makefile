@@ -21,6 +21,7 @@ demo: .venv/ready           ## the main job without any network, on a small day 
 bench: .venv/ready          ## speed, printed with versions and machine; longer than a test run
 	$(BIN)/python -m bench.analyse ../shared/real/stocknet
 	$(BIN)/python -m bench.replay ../shared/real/stocknet
+	$(BIN)/python -m bench.meter
 
 torture: .venv/ready        ## the daemon killed again and again; minutes, not part of `make test`
 	TRACKER_KILLS=200 $(BIN)/python -m pytest -q -p no:randomly tests/test_daemon_kill.py
@@ -32,7 +33,7 @@ format: .venv/ready
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("tracker needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[plot,dev]'
 	touch $@
 
 clean:

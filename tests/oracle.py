@@ -287,15 +287,16 @@ class Oracle:
         return Expectation(rate, scale, known and any(organic for _, organic, _ in days))
 
     def five_minute_scale(self, symbol: str, day: int, rate: float) -> float:
+        name = symbol if self.spoken_of(symbol, day) and self.days(symbol, day) else "*"
         profile = self.market(day).profile
-        return max(
-            1.0,
-            mad_scale(
-                anscombe(self.counts.get((symbol, 5 * MINUTE, slot), 0))
-                - anscombe(rate * profile[hour_of_week(slot // 12)] / 12)
-                for slot in range((day - 28) * 288, day * 288)
-            ),
-        )
+        residuals = [
+            anscombe(self.counts.get((name, 5 * MINUTE, 12 * hour + slot), 0))
+            - anscombe(rate * profile[hour_of_week(hour)] * share / 12)
+            for hour, share in self.listened_hours(name, day).items()
+            if share > 0
+            for slot in range(12)
+        ]
+        return max(1.0, mad_scale(residuals)) if residuals else 1.0
 
     def expected(self, rate: float, from_at: datetime, to_at: datetime) -> float:
         """r times the sum of f(h) over the hours of a window, by the clock of the day on which it starts."""

@@ -41,6 +41,9 @@ FACTS = (
     "gaps",
     "limits",
     "watchlist",
+    "ballots",
+    "prices",
+    "headlines",
 )
 DERIVED = (
     "touched",
@@ -49,6 +52,8 @@ DERIVED = (
     "coverage_hours",
     "market_days",
     "symbol_days",
+    "hour_scales",
+    "hour_scale_days",
     "spikes",
     "readings",
 )

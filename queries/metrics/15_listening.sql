@@ -20,6 +20,22 @@ CREATE OR REPLACE MACRO listening(since_at, until_at) AS TABLE
     UNION ALL
     SELECT symbol, '*', hour_start, count(*), sum(up::DECIMAL(18, 15))::DOUBLE FROM each GROUP BY ALL;
 
+-- listened_shares(since_at, until_at): the share of each hour that was listened to, by who is heard: a symbol with streams of its
+-- own is heard on those and on the streams that carry any symbol; '*' stands for all other symbols, which are heard on the latter, failing
+-- those on whatever there is. Example: FROM listened_shares(TIMESTAMP '2026-11-21', TIMESTAMP '2026-11-22') WHERE listener = '*';
+CREATE OR REPLACE MACRO listened_shares(since_at, until_at) AS TABLE
+    WITH hearing AS MATERIALIZED (
+        SELECT symbol, hour_start, streams, up FROM listening(since_at, until_at) WHERE source = '*'
+    ), by_hour AS (
+        SELECT hour_start, sum(streams) FILTER (symbol IS NULL) AS open_streams, sum(up::DECIMAL(18, 12)) FILTER (symbol IS NULL)::DOUBLE AS open_up,
+               sum(streams) AS all_streams, sum(up::DECIMAL(18, 12))::DOUBLE AS all_up
+        FROM hearing GROUP BY hour_start
+    )
+    SELECT '*' AS listener, hour_start, coalesce(open_up / open_streams, all_up / all_streams) AS share FROM by_hour
+    UNION ALL
+    SELECT hearing.symbol, hearing.hour_start, (hearing.up + coalesce(by_hour.open_up, 0)) / (hearing.streams + coalesce(by_hour.open_streams, 0))
+    FROM hearing JOIN by_hour USING (hour_start) WHERE hearing.symbol IS NOT NULL;
+
 -- coverage: per stream and day, the share that was listened to and what is known to be lost.
 -- Example: FROM coverage WHERE day = DATE '2026-11-20' ORDER BY up;
 CREATE OR REPLACE VIEW coverage AS

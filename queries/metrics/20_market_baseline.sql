@@ -8,26 +8,27 @@
 -- Example: SELECT day, p0, s0, habit FROM market_baseline([DATE '2026-11-20']);
 CREATE OR REPLACE MACRO market_baseline(for_days) AS TABLE
     WITH wanted AS (
-        SELECT DISTINCT unnest(for_days)::DATE AS day
+        SELECT days.day, settings.k FROM (SELECT DISTINCT unnest(for_days)::DATE AS day) AS days CROSS JOIN meter_settings AS settings
     ), daily AS (
         SELECT symbol, bucket_start::DATE AS day, bullish, bearish FROM buckets
         WHERE source = '*' AND bucket_width = INTERVAL 1 DAY AND bullish + bearish > 0
     ), sums AS (
-        SELECT wanted.day, sum(daily.bullish) / sum(daily.bullish + daily.bearish) AS p0, count(*) FILTER (daily.bullish + daily.bearish >= 5) AS symbol_days
+        SELECT wanted.day, any_value(wanted.k) AS k, sum(daily.bullish) / sum(daily.bullish + daily.bearish) AS p0, count(*) FILTER (daily.bullish + daily.bearish >= 5) AS symbol_days
         FROM wanted JOIN daily ON daily.day >= wanted.day - 90 AND daily.day < wanted.day GROUP BY wanted.day
     ), odds AS (
-        SELECT sums.day, shrunken_log_odds(daily.bullish, daily.bearish, sums.p0, (SELECT k FROM meter_settings)) AS x
+        SELECT sums.day, shrunken_log_odds(daily.bullish, daily.bearish, sums.p0, sums.k) AS x
         FROM sums JOIN daily ON daily.day >= sums.day - 90 AND daily.day < sums.day
         WHERE daily.bullish + daily.bearish >= 5 AND sums.symbol_days >= 200 AND sums.p0 > 0 AND sums.p0 < 1
     ), spread AS (
         SELECT day, greatest(0.5, 1.4826 * mad(x)) AS s0 FROM odds GROUP BY day
     ), hourly AS (
-        SELECT bucket_start, hour_of_week(bucket_start, (SELECT zone FROM meter_settings)) AS h, sum(organic) AS organic
-        FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 HOUR GROUP BY ALL
+        SELECT bucket_start, hour_of_week(bucket_start, (SELECT zone FROM meter_settings)) AS h, organic
+        FROM (SELECT bucket_start, sum(organic) AS organic FROM buckets WHERE source = '*' AND bucket_width = INTERVAL 1 HOUR
+                AND bucket_start >= (SELECT min(day) - 56 FROM wanted)::TIMESTAMP AND bucket_start < (SELECT max(day) FROM wanted)::TIMESTAMP GROUP BY bucket_start)
     ), weeks AS (
         SELECT wanted.day, back.k, (wanted.day - 7 * back.k)::TIMESTAMP AS from_at, (wanted.day - 7 * back.k + 7)::TIMESTAMP AS to_at
         FROM wanted CROSS JOIN (SELECT unnest(range(1, 9))::INTEGER AS k) AS back
-        WHERE (wanted.day - 7 * back.k)::TIMESTAMP >= (SELECT date_trunc('day', min(bucket_start)) FROM hourly)
+        WHERE (wanted.day - 7 * back.k)::TIMESTAMP >= (SELECT date_trunc('day', min(bucket_start)) FROM buckets)
     ), placed AS (
         SELECT weeks.day, weeks.k, hourly.h, sum(hourly.organic) AS organic
         FROM weeks JOIN hourly ON hourly.bucket_start >= weeks.from_at AND hourly.bucket_start < weeks.to_at GROUP BY ALL

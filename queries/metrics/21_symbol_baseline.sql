@@ -2,30 +2,21 @@
 -- r: the symbol's organic messages per seasonally adjusted hour over the 28 whole days before ([meter] baseline_days), only what was listened
 -- to, the 3 busiest days left out, shrunk to the pool: r = (sum + 168 r_pool) / (hours + 168), r_pool = median of
 -- messages / hours over all symbols with any message in those 28 days. Symbol '*' is one that was not seen in them.
--- scale_*: max(1, 1.4826 MAD) of the Anscombe residuals A(o) - A(r * hours) over the same 28 days, same width.
+-- scale_*: max(1, 1.4826 MAD) of the Anscombe residuals A(o) - A(r * hours) over the same 28 days, same width. Those of hours and of
+-- five minutes are in residual_scales: they look at 672 and 8,064 slots, and are made for whom they are needed.
+-- slots, quietest, busiest: hours that were listened to, and the smallest and largest f(h) * share among them.
 -- own_*: mean and standard deviation of the symbol's own daily x over the 30 days before, from 10 days with 3 opinions.
 -- Needs the rows of market_days for these days. Example: FROM symbol_baseline([DATE '2026-11-20']) WHERE symbol = 'BABA';
 CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
     WITH wanted AS MATERIALIZED (
-        SELECT day, p0, profile, (SELECT baseline_days FROM meter_settings) AS lookback FROM market_days
-        WHERE day IN (SELECT unnest(for_days)::DATE)
+        SELECT market_days.day, market_days.p0, market_days.profile, settings.baseline_days AS lookback, settings.k
+        FROM market_days CROSS JOIN meter_settings AS settings WHERE market_days.day IN (SELECT unnest(for_days)::DATE)
     ), bounds AS (
         SELECT (min(day) - any_value(lookback))::TIMESTAMP AS from_at, max(day)::TIMESTAMP AS to_at FROM wanted
-    ), hearing AS (
-        SELECT symbol, hour_start, streams, up FROM listening((SELECT from_at FROM bounds), (SELECT to_at FROM bounds)) WHERE source = '*'
-    ), by_hour AS (
-        SELECT hour_start, sum(streams) FILTER (symbol IS NULL) AS open_streams, sum(up::DECIMAL(18, 12)) FILTER (symbol IS NULL)::DOUBLE AS open_up,
-               sum(streams) AS all_streams, sum(up::DECIMAL(18, 12))::DOUBLE AS all_up
-        FROM hearing GROUP BY hour_start
-    ), shares AS (
-        -- symbols without a stream of their own are heard on the open streams, failing those on whatever there is
-        SELECT '*' AS listener, hour_start, coalesce(open_up / open_streams, all_up / all_streams) AS share FROM by_hour
-        UNION ALL
-        SELECT hearing.symbol, hearing.hour_start, (hearing.up + coalesce(by_hour.open_up, 0)) / (hearing.streams + coalesce(by_hour.open_streams, 0))
-        FROM hearing JOIN by_hour USING (hour_start) WHERE hearing.symbol IS NOT NULL
     ), placed AS MATERIALIZED (
-        SELECT listener, hour_start, share, hour_of_week(hour_start, (SELECT zone FROM meter_settings)) AS h FROM shares
-    ), heard_days AS (
+        SELECT listener, hour_start, share, hour_of_week(hour_start, (SELECT zone FROM meter_settings)) AS h
+        FROM listened_shares((SELECT from_at FROM bounds), (SELECT to_at FROM bounds))
+    ), heard_days AS MATERIALIZED (
         SELECT wanted.day, placed.listener, placed.hour_start::DATE AS on_day, sum((wanted.profile[placed.h] * placed.share)::DECIMAL(18, 14))::DOUBLE AS hours,
                count(*) FILTER (placed.share > 0) AS slots,
                min(wanted.profile[placed.h] * placed.share) FILTER (placed.share > 0) AS quietest, max(wanted.profile[placed.h] * placed.share) AS busiest
@@ -72,45 +63,30 @@ CREATE OR REPLACE MACRO symbol_baseline(for_days) AS TABLE
         FROM (SELECT dense.day, dense.symbol, any_value(rates.rate) AS rate, sum(dense.organic) AS organic, sum(dense.hours::DECIMAL(18, 14))::DOUBLE AS hours
               FROM dense JOIN rates USING (day, symbol) GROUP BY dense.day, dense.symbol, ((dense.day - dense.on_day - 1) // 7))
         GROUP BY ALL
-    ), spoken AS MATERIALIZED (
-        SELECT symbol, bucket_start, organic FROM buckets
-        WHERE source = '*' AND bucket_width = INTERVAL 1 HOUR AND organic > 0
-          AND bucket_start >= (SELECT from_at FROM bounds) AND bucket_start < (SELECT to_at FROM bounds)
-    ), spoken_hours AS (
-        SELECT rates.day, rates.symbol, count(*) AS hours FROM rates JOIN spoken
-          ON spoken.symbol = rates.symbol AND spoken.bucket_start >= (rates.day - (SELECT any_value(lookback) FROM wanted))::TIMESTAMP AND spoken.bucket_start < rates.day::TIMESTAMP
-        WHERE rates.organic >= 0.4 * rates.slots GROUP BY ALL
-    ), busy AS (
-        -- While more than half of the hours are silent, the MAD can't exceed the spread of the silent residuals:
-        -- if even that stays below 1 after scaling, the scale is 1 and nobody needs to look at 672 hours.
-        SELECT rates.day, rates.symbol, rates.rate FROM rates LEFT JOIN spoken_hours USING (day, symbol)
-        WHERE 2 * coalesce(spoken_hours.hours, 0) >= 0.9 * rates.slots
-           OR 1.4826 * (anscombe(rates.rate * rates.busiest) - anscombe(rates.rate * rates.quietest)) > 1
-    ), by_hour_scale AS (
-        SELECT busy.day, busy.symbol,
-               greatest(1.0, 1.4826 * mad(anscombe(coalesce(spoken.organic, 0)) - anscombe(busy.rate * wanted.profile[placed.h] * placed.share))) AS scale
-        FROM busy JOIN wanted USING (day) JOIN seen USING (day, symbol)
-        JOIN placed ON placed.listener = seen.listener AND placed.share > 0
-                   AND placed.hour_start >= (busy.day - wanted.lookback)::TIMESTAMP AND placed.hour_start < busy.day::TIMESTAMP
-        LEFT JOIN spoken ON spoken.symbol = busy.symbol AND spoken.bucket_start = placed.hour_start
-        GROUP BY ALL
-    ), own AS (
-        SELECT wanted.day, daily.symbol, count(*) AS days,
-               avg(shrunken_log_odds(daily.bullish, daily.bearish, wanted.p0, (SELECT k FROM meter_settings)) ORDER BY daily.on_day) AS mean_x,
-               stddev_samp(shrunken_log_odds(daily.bullish, daily.bearish, wanted.p0, (SELECT k FROM meter_settings)) ORDER BY daily.on_day) AS sd_x
+    ), odds AS MATERIALIZED (
+        SELECT wanted.day, daily.symbol, shrunken_log_odds(daily.bullish, daily.bearish, wanted.p0, wanted.k) AS x
         FROM wanted JOIN daily ON daily.on_day >= wanted.day - 30 AND daily.on_day < wanted.day
-        WHERE daily.bullish + daily.bearish >= 3 GROUP BY ALL
+        WHERE daily.bullish + daily.bearish >= 3
+    ), means AS (
+        -- decimals again, and the deviations in a second pass: no digit depends on the order of the rows, and none is lost
+        SELECT day, symbol, count(*) AS days, sum(x::DECIMAL(18, 12))::DOUBLE / count(*) AS mean_x FROM odds GROUP BY ALL HAVING count(*) >= 10
+    ), own AS (
+        SELECT day, symbol, any_value(means.days) AS days, any_value(means.mean_x) AS mean_x,
+               sqrt(sum(((odds.x - means.mean_x) ** 2)::DECIMAL(38, 24))::DOUBLE / (any_value(means.days) - 1)) AS sd_x
+        FROM odds JOIN means USING (day, symbol) GROUP BY ALL
+    ), opinionated AS (
+        SELECT day, symbol, count(*) AS days FROM odds GROUP BY ALL
     )
     SELECT rates.symbol, rates.day, rates.rate, rates.pool_rate, rates.hours, rates.organic::BIGINT AS organic,
-           coalesce(by_hour_scale.scale, 1.0) AS scale_hour, coalesce(by_day.scale, 1.0) AS scale_day, coalesce(by_week.scale, 1.0) AS scale_week,
-           CASE WHEN own.days >= 10 THEN own.mean_x END AS own_mean, CASE WHEN own.days >= 10 THEN own.sd_x END AS own_sd,
-           coalesce(own.days, 0) AS own_days
-    FROM rates LEFT JOIN by_day USING (day, symbol) LEFT JOIN by_week USING (day, symbol)
-    LEFT JOIN by_hour_scale USING (day, symbol) LEFT JOIN own USING (day, symbol);
+           coalesce(by_day.scale, 1.0) AS scale_day, coalesce(by_week.scale, 1.0) AS scale_week,
+           own.mean_x AS own_mean, own.sd_x AS own_sd, coalesce(opinionated.days, 0) AS own_days, rates.slots::BIGINT AS slots, coalesce(rates.quietest, 0) AS quietest, coalesce(rates.busiest, 0) AS busiest
+    FROM rates LEFT JOIN by_day USING (day, symbol) LEFT JOIN by_week USING (day, symbol) LEFT JOIN own USING (day, symbol)
+    LEFT JOIN opinionated USING (day, symbol);
 
 -- baselines(for_symbol, since_day, until_day): the stored ones, with what the market shares on that day.
 -- Example: FROM baselines('BABA', DATE '2026-11-01', DATE '2026-11-22');
 CREATE OR REPLACE MACRO baselines(for_symbol, since_day, until_day) AS TABLE
-    SELECT symbol_days.*, market_days.p0, market_days.s0, market_days.habit, market_days.symbol_days, market_days.profile_weeks
-    FROM symbol_days JOIN market_days USING (day)
+    SELECT symbol_days.*, CASE WHEN hour_scale_days.day IS NOT NULL THEN coalesce(hour_scales.scale, 1.0) END AS scale_hour,
+           market_days.p0, market_days.s0, market_days.habit, market_days.symbol_days, market_days.profile_weeks
+    FROM symbol_days JOIN market_days USING (day) LEFT JOIN hour_scale_days USING (day) LEFT JOIN hour_scales USING (symbol, day)
     WHERE symbol_days.symbol = for_symbol AND day >= since_day AND day < until_day ORDER BY day;

@@ -1,7 +1,7 @@
 -- volume_spikes(since_at, until_at): buckets far above their expectation, all three widths.
 -- volume_z >= 3 with at least 10 organic messages by at least 5 authors (meter_settings). severity: notable from 3,
 -- high from 5, extreme from 8. kind: organic when texts / messages >= 0.5, else copied.
--- expected = r * sum of f(h) over the bucket; the scale of 5-minute residuals is taken over 28 days of 5-minute slots.
+-- expected = r * sum of f(h) over the bucket; the scale is that of the residuals of the same width (symbol_days, residual_scales).
 -- found_at = when the last of its messages became known, so that a rebuild finds the same rows.
 -- Example: FROM volume_spikes(TIMESTAMP '2026-11-01', TIMESTAMP '2026-11-22') WHERE bucket_width = INTERVAL 1 DAY ORDER BY z DESC;
 CREATE OR REPLACE MACRO volume_spikes(since_at, until_at) AS TABLE
@@ -15,30 +15,24 @@ CREATE OR REPLACE MACRO volume_spikes(since_at, until_at) AS TABLE
         FROM (SELECT DISTINCT bucket_width, bucket_start, day,
                      unnest(generate_series(date_trunc('hour', bucket_start), bucket_start + bucket_width - INTERVAL 1 MICROSECOND, INTERVAL 1 HOUR)) AS hour_start FROM candidates) AS slot
         JOIN market_days ON market_days.day = slot.day GROUP BY ALL
-    ), based AS (
-        SELECT candidates.*, clock.hours, coalesce(mine.rate, anybody.rate) AS rate,
-               CASE candidates.bucket_width WHEN INTERVAL 1 DAY THEN coalesce(mine.scale_day, anybody.scale_day)
-                    WHEN INTERVAL 1 HOUR THEN coalesce(mine.scale_hour, anybody.scale_hour) END AS scale
+    ), based AS MATERIALIZED (
+        -- a scale is never below 1: who is not far enough above with that one needs no other
+        SELECT candidates.*, coalesce(mine.rate, anybody.rate) * clock.hours AS expected, coalesce(mine.scale_day, anybody.scale_day) AS scale_day,
+               coalesce(mine.symbol, '*') AS base_symbol
         FROM candidates JOIN clock USING (bucket_width, bucket_start)
         LEFT JOIN symbol_days AS mine ON mine.symbol = candidates.symbol AND mine.day = candidates.day
         LEFT JOIN symbol_days AS anybody ON anybody.symbol = '*' AND anybody.day = candidates.day
-    ), short AS (
-        SELECT DISTINCT symbol, day, rate FROM based WHERE bucket_width = INTERVAL 5 MINUTE AND rate IS NOT NULL
-    ), slots AS (
-        SELECT short.symbol, short.day, short.rate, unnest(generate_series((short.day - (SELECT baseline_days FROM meter_settings))::TIMESTAMP, short.day::TIMESTAMP - INTERVAL 5 MINUTE, INTERVAL 5 MINUTE)) AS slot_start
-        FROM short
-    ), short_scale AS (
-        SELECT slots.symbol, slots.day,
-               greatest(1.0, 1.4826 * mad(anscombe(coalesce(spoken.organic, 0))
-                   - anscombe(slots.rate * market_days.profile[hour_of_week(slots.slot_start, (SELECT zone FROM meter_settings))] / 12))) AS scale
-        FROM slots JOIN market_days ON market_days.day = slots.day
-        LEFT JOIN buckets AS spoken ON spoken.source = '*' AND spoken.bucket_width = INTERVAL 5 MINUTE AND spoken.symbol = slots.symbol AND spoken.bucket_start = slots.slot_start
-        GROUP BY ALL
+        WHERE anscombe(candidates.organic) - anscombe(coalesce(mine.rate, anybody.rate) * clock.hours) >= (SELECT spike_z FROM meter_settings)
+    ), scales AS (
+        SELECT symbol AS base_symbol, day, INTERVAL 1 HOUR AS bucket_width, scale
+        FROM residual_scales((SELECT list({symbol: base_symbol, day: day}) FROM based WHERE bucket_width = INTERVAL 1 HOUR), 3600)
+        UNION ALL
+        SELECT symbol, day, INTERVAL 5 MINUTE, scale
+        FROM residual_scales((SELECT list({symbol: base_symbol, day: day}) FROM based WHERE bucket_width = INTERVAL 5 MINUTE), 300)
     ), scored AS (
-        SELECT based.symbol, based.bucket_width, based.bucket_start, based.messages, based.organic, based.authors, based.texts,
-               based.rate * based.hours AS expected,
-               (anscombe(based.organic) - anscombe(based.rate * based.hours)) / coalesce(based.scale, short_scale.scale) AS z
-        FROM based LEFT JOIN short_scale ON short_scale.symbol = based.symbol AND short_scale.day = based.day
+        SELECT based.symbol, based.bucket_width, based.bucket_start, based.messages, based.organic, based.authors, based.texts, based.expected,
+               (anscombe(based.organic) - anscombe(based.expected)) / CASE WHEN based.bucket_width = INTERVAL 1 DAY THEN based.scale_day ELSE coalesce(scales.scale, 1.0) END AS z
+        FROM based LEFT JOIN scales USING (base_symbol, day, bucket_width)
     ), found AS (
         SELECT * FROM scored WHERE z >= (SELECT spike_z FROM meter_settings)
     ), talk AS (

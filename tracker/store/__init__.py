@@ -7,7 +7,7 @@ and reads. The file is never held open between two calls.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -181,20 +181,26 @@ class Store:
         nothing but the facts, are made again too.
         """
         with self.writing(wait_s) as connection:
-            days = derive.baseline_days(connection)
+            days, hour_days = derive.baseline_days(connection)
             moments = derive.forget_replayed_readings(connection) if readings else []
             derive.touch_everything(connection)
             rolled_up = derive.rollup(connection)
             derive.ensure_baselines(connection, days)
+            derive.ensure_hour_scales(connection, hour_days)
             derive.take_readings(connection, moments, None)
             return rolled_up
 
-    def take_readings(self, at: datetime, now: datetime, wait_s: float = 5.0) -> int:
-        """The readings of one moment, from what was fetched until then; what came later waits in the journal meanwhile."""
+    def take_readings(
+        self, at: datetime, now: datetime, wait_s: float = 5.0, then: Callable[[Connection], None] | None = None
+    ) -> int:
+        """The readings of one moment, from what was fetched until then; what came later waits in the journal meanwhile.
+
+        ``then`` runs in the same transaction.
+        """
         with self.writing(wait_s) as connection:
             self.flush(until=at, connection=connection)
             derive.rollup(connection)
-            return derive.take_readings(connection, [at], now)
+            return derive.take_readings(connection, [at], now, then)
 
     # ------------------------------------------------------------------------------------------------ keeping house
 

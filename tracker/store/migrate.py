@@ -90,8 +90,8 @@ def set_meter(
         if before != [tuple(values.values())]:
             connection.execute("DELETE FROM meter_settings")
             connection.execute(f"INSERT INTO meter_settings ({names}) VALUES ({marks})", list(values.values()))
-            connection.execute("DELETE FROM market_days")
-            connection.execute("DELETE FROM symbol_days")
+            for table in ("market_days", "symbol_days", "hour_scales", "hour_scale_days"):
+                connection.execute(f"DELETE FROM {table}")
         if windows is not None:
             connection.execute("DELETE FROM meter_windows")
             for name, seconds in windows:

@@ -170,7 +170,7 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_as_it_is(tmp_path: Path,
     shutil.copyfile(made, file)
     with duckdb.connect(str(file)) as connection:
         connection.execute(
-            "INSERT INTO schema_version SELECT version + 1, applied_at, 'tomorrow' FROM schema_version LIMIT 1"
+            "INSERT INTO schema_version SELECT max(version) + 1, max(applied_at), 'tomorrow' FROM schema_version"
         )
     before = file.read_bytes()
     found = tracker(config, name, *(["SELECT 1"] if name == "sql" else []))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from builders import build
 
-from tracker.dictionary import COLUMNS, PARAMETERS, columns_of, definitions, dictionary, example, readme_with
+from tracker.dictionary import columns_of, definitions, dictionary, example, readme_with, words
 from tracker.metrics import reports
 from tracker.store import Connection
 from tracker.store.connect import opened
@@ -79,13 +79,13 @@ def test_every_macro_and_view_is_described(defined: object) -> None:
 
 
 def test_every_parameter_of_a_macro_is_described() -> None:
-    assert {name for defined in DEFINED for name in defined.parameters} == set(PARAMETERS)
+    assert {name for defined in DEFINED for name in defined.parameters} == set(words().parameters)
 
 
 def test_definitions_of_columns_are_all_in_use(connection: Connection) -> None:
     known = {(defined.name, column) for defined in DEFINED for column, _ in columns_of(connection, defined)}
     in_use = {f"{name}.{column}" for name, column in known} | {column for _, column in known}
-    assert [key for key in COLUMNS if key not in in_use] == []
+    assert [key for key in words().columns if key not in in_use] == []
 
 
 def test_no_macro_parameter_is_named_like_a_column(connection: Connection) -> None:

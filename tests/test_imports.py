@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("version",),  # tracker/__init__.py
     # values and errors; the two clocks; what is done to bare text
-    ("models", "errors", "secret", "clock", "text"),
+    ("models", "rows", "errors", "secret", "clock", "text"),
     # what comes over the wire; what is written to the log; what is configured; which symbols exist
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
@@ -34,18 +34,26 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sources",),
     # a page becomes a batch; a batch becomes rows: neither knows the other. Files of archives become items
     ("ingest", "store", "archive"),
-    # who is due; the SQL that people ask for by name
-    ("poller", "reports"),
-    # everything put together; what each column means
-    ("app", "dictionary"),
-    # schedules; archives through the same pipeline; named SQL as typed rows
-    ("jobs", "replay", "metrics"),
-    # readings as prose
-    ("brief",),
+    # who is due; the SQL that people ask for by name; price bars out of files
+    ("poller", "reports", "prices"),
+    # what each column means
+    ("dictionary",),
+    # named SQL as typed rows
+    ("metrics",),
+    # readings as prose, as a picture, beside what the price did next
+    ("brief", "plot", "backtest"),
+    # what is worth telling: pure
+    ("alerts",),
+    # telling it
+    ("notify",),
+    # everything put together
+    ("app",),
+    # schedules; archives through the same pipeline
+    ("jobs", "replay"),
     # the composition root: nothing imports it
     ("cli",),
 )
-FAMILIES = ("config", "cli")  # config_schema.py belongs to config, cli_read.py to cli
+FAMILIES = ("config", "cli", "plot", "notify", "alerts")  # config_schema.py belongs to config, cli_read.py to cli
 
 OWNERS: dict[str, frozenset[str]] = {
     "duckdb": frozenset({"store"}),
@@ -56,10 +64,12 @@ OWNERS: dict[str, frozenset[str]] = {
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli", "render"}),
     "tzdata": frozenset(),  # found by the standard library
+    "apprise": frozenset({"notify"}),
 }
+EXTRAS: dict[str, frozenset[str]] = {"matplotlib": frozenset({"plot"}), "plotly": frozenset({"plot"})}
 
 # imports within a function, each for a reason that stands beside it
-LATE = frozenset({"tracker.tone", "jobs.daemon", "tracker.cli"})
+LATE = frozenset({"tracker.tone", "jobs.daemon", "tracker.cli", "tracker.plot_static", "tracker.plot_page"})
 
 # the wall clock is an argument; these read it: the clock itself, and who stands at an edge of the program
 WALL = frozenset({"tracker.clock", "tracker.http", "tracker.cli", "tracker.replay", "jobs"})
@@ -122,23 +132,25 @@ def test_a_room_imports_only_rooms_of_the_layers_above_it() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", OWNERS)
+@pytest.mark.parametrize("package", OWNERS | EXTRAS)
 def test_a_package_of_others_has_its_owner(package: str) -> None:
     users = {
         module.room
         for module in modules().values()
         if package in {name.split(".")[0] for name in imported(module.tree)}
     }
-    assert users == OWNERS[package]
+    assert users == (OWNERS | EXTRAS)[package]
 
 
 def test_every_package_that_the_project_needs_is_owned_and_no_other_is_imported() -> None:
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    names = {requirement.split(">")[0].split("=")[0].strip().lower() for requirement in needed}
-    assert names == {package.lower() for package in OWNERS}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [needed for name, extra in project["optional-dependencies"].items() if name != "dev" for needed in extra]
+    for needed, owners in ((project["dependencies"], OWNERS), (extras, EXTRAS)):
+        names = {requirement.split(">")[0].split("=")[0].strip().lower() for requirement in needed}
+        assert names == {package.lower() for package in owners}
     tops = {name.split(".")[0] for module in modules().values() for name in imported(module.tree)}
     assert tops - set(sys.stdlib_module_names) - {"tracker", "jobs"} == {
-        package for package, rooms in OWNERS.items() if rooms
+        package for package, rooms in (OWNERS | EXTRAS).items() if rooms
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tracker import __version__, cli_read, log
+from tracker import __version__, cli_alerts, cli_plot, cli_prices, cli_read, log
 from tracker import config as configuration
 from tracker.app import App, DaemonLock, prepare_store, store_of, universe_of
 from tracker.cli_check import check_all
@@ -106,8 +106,8 @@ async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
 @click.option("--now", callback=moment, metavar="TIME", help="Set the clock.")
 @with_context
 def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
-    """Every due job once, then exit. Jobs: poll, rollup, readings, publish, prune (default: the first three)."""
-    known = ("poll", "rollup", "readings", "publish", "prune")
+    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune (default: the first four)."""
+    known = ("poll", "rollup", "readings", "alerts", "publish", "prune")
     for name in jobs:
         if name not in known:
             raise BadInput("unknown job", name, f"expected one of {', '.join(known)}")
@@ -115,13 +115,15 @@ def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
     lock = DaemonLock(config.tracker.data_dir)
     lock.acquire()
     try:
-        code = asyncio.run(_once(config, jobs or known[:3], now))
+        code = asyncio.run(_once(config, jobs or known[:4], now))
     finally:
         lock.release()
     sys.exit(code)
 
 
 async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> int:
+    from jobs.alerts import next_time
+
     app = App(config, SystemClock() if now is None else FixedClock(now))
     app.poller.outcomes = []
     try:
@@ -139,6 +141,9 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
             await app.publish()
         if "prune" in jobs:
             await app.prune()
+        if "alerts" in jobs:
+            await app.tell(next_time)
+            await app.teller.settle()
     finally:
         await app.close()
     if app.failure is not None:
@@ -325,7 +330,7 @@ def publish(config: Config, target: str | None) -> None:
     talk.print(f"published {place}", markup=False)
 
 
-for command in cli_read.COMMANDS:
+for command in (*cli_read.COMMANDS, *cli_prices.COMMANDS, *cli_plot.COMMANDS, *cli_alerts.COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every command shares: where the configuration is, and how a person writes a time."""
+"""What every command shares: where the configuration and the database are, and how a person writes a time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from typing import Any
 
 import click
 
-from tracker.app import load_config
+from tracker.app import DaemonLock, load_config, prepare_store, store_of, universe_of
+from tracker.clock import SystemClock
 from tracker.config import Config
+from tracker.errors import BadInput, StoreError
+from tracker.render import talk
+from tracker.store import Store
 from tracker.wire import from_iso
+
+READ_WAIT_S = 15.0  # how long a question waits for a writer to let go
 
 
 @dataclass(slots=True)
@@ -47,3 +53,32 @@ def moment(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     if found is None:
         raise click.BadParameter(f"expected a time such as 2014-09-23T00:00Z, found {value!r}")
     return found
+
+
+def existing(config: Config) -> Store:
+    """The store of this installation, to read from; BadInput when there is none yet.
+
+    A file of an older version is brought up to date, unless a daemon of that version still works with it.
+    """
+    store = store_of(config)
+    if not store.exists:
+        raise BadInput(
+            "there is no database yet", str(store.opening.path), "start `tracker run`, or `tracker replay` an archive"
+        )
+    if store.is_current(READ_WAIT_S):
+        return store
+    lock = DaemonLock(config.tracker.data_dir)
+    try:
+        lock.acquire()
+    except StoreError as error:
+        raise StoreError(
+            "the database is of an older version, and a daemon works with it",
+            str(store.opening.path),
+            "stop that one and start it again",
+        ) from error
+    try:
+        prepare_store(config, store, universe_of(config), SystemClock().now())
+    finally:
+        lock.release()
+    talk.print("the database has been brought up to date", markup=False)
+    return store

@@ -6,30 +6,20 @@ import dataclasses
 import json
 import sys
 from datetime import datetime
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import click
 
 from tracker import brief as newsroom
 from tracker import metrics
-from tracker.app import analysis_of, store_of
-from tracker.cli_context import moment, with_context
+from tracker.app import analysis_of
+from tracker.cli_context import READ_WAIT_S, existing, moment, with_context
 from tracker.config import Config
 from tracker.errors import BadInput
 from tracker.ingest import Analysis
 from tracker.render import FORMATS, emit, plain, table, talk
-from tracker.store import Store, naive_utc, people
-
-_WAIT_S = 15.0  # how long a question waits for a writer to let go
-
-
-def _existing(config: Config) -> Store:
-    store = store_of(config)
-    if not store.exists:
-        raise BadInput(
-            "there is no database yet", str(store.opening.path), "start `tracker run`, or `tracker replay` an archive"
-        )
-    return store
+from tracker.store import naive_utc, people
 
 
 @click.command()
@@ -56,7 +46,7 @@ def query(
             raise BadInput("not a parameter", item, "expected NAME=VALUE")
         given[key] = value
     values = metrics.bind(report, given)
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         if form == "parquet":
             if output is None:
                 raise BadInput("parquet needs a file", "--output", "give a path")
@@ -75,7 +65,7 @@ def query(
 @with_context
 def sql(config: Config, statement: str, form: str, as_json: bool, output: str | None) -> None:
     """Read-only SQL against the live data, whether or not the daemon runs."""
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         columns, rows = people.ask(connection, statement)
     emit(columns, rows, "json" if as_json else form, output)
 
@@ -83,21 +73,48 @@ def sql(config: Config, statement: str, form: str, as_json: bool, output: str | 
 @click.command()
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @click.option("--at", "at", callback=moment, metavar="TIME", help="As of then (default: the newest reading).")
+@click.option("--against", "group", metavar="GROUP", help="Beside the members of a group of the watch-list.")
+@click.option(
+    "--style",
+    type=click.Choice(["full", "newsroom"]),
+    default="full",
+    show_default=True,
+    help="All of it, or one paragraph.",
+)
+@click.option("--quotes/--no-quotes", default=True, help="Without: nobody's words, where posts may not be shown again.")
 @click.option("--format", "form", type=click.Choice(["text", "md", "html", "json"]), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--output", metavar="PATH")
 @with_context
-def brief(config: Config, symbols: tuple[str, ...], at: datetime | None, form: str, as_json: bool) -> None:
-    """The newsroom paragraph, from what is stored."""
+def brief(
+    config: Config,
+    symbols: tuple[str, ...],
+    at: datetime | None,
+    group: str | None,
+    style: newsroom.Style,
+    quotes: bool,
+    form: newsroom.Form,
+    as_json: bool,
+    output: str | None,
+) -> None:
+    """The newsroom's brief about one symbol or several, from what is stored."""
     form = "json" if as_json else form
-    with _existing(config).reading(_WAIT_S) as connection:
-        facts = [newsroom.read_facts(connection, symbol.upper().lstrip("$"), at) for symbol in symbols]
-    style = cast(newsroom.Style, form)
-    written = [newsroom.write(fact, style, config.tracker.timezone) for fact in facts]
-    if form == "json":
-        found = [json.loads(text) for text in written]
-        click.echo(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False, indent=1))
+    with existing(config).reading(READ_WAIT_S) as connection:
+        facts = [newsroom.read_facts(connection, symbol, at, group) for symbol in symbols]
+    if not quotes:
+        facts = [newsroom.unquoted(one) for one in facts]
+    zone = config.tracker.timezone
+    if len(facts) == 1 and form == "json":
+        written = newsroom.write(facts[0], form, zone, style)
+    else:
+        written = newsroom.write_all(facts, form, zone, style)
+    if output is None:
+        click.echo(written, nl=False)
         return
-    click.echo("\n\n".join(written))
+    try:
+        Path(output).write_text(written, encoding="utf-8")
+    except OSError as error:
+        raise BadInput("the file can't be written", output, error.strerror) from None
 
 
 _TOP = (
@@ -123,7 +140,7 @@ _TOP = (
 @with_context
 def top(config: Config, window: str, at: datetime | None, limit: int, as_json: bool) -> None:
     """The leaderboard: who is talked about most."""
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         columns, rows = people.select(
             connection,
             f"""SELECT {", ".join(_TOP)}, "at" FROM leaderboard(coalesce($1::TIMESTAMP, (SELECT max("at") FROM readings)), $2) LIMIT $3""",
@@ -140,8 +157,8 @@ def top(config: Config, window: str, at: datetime | None, limit: int, as_json: b
 @with_context
 def status(config: Config, as_json: bool) -> None:
     """Health of sources and streams, what waits, and what was lost."""
-    store = _existing(config)
-    with store.reading(_WAIT_S) as connection:
+    store = existing(config)
+    with store.reading(READ_WAIT_S) as connection:
         columns, rows = people.select(connection, "FROM source_health", [])
         totals = people.select(
             connection,
@@ -186,7 +203,7 @@ def status(config: Config, as_json: bool) -> None:
 @with_context
 def spikes(config: Config, symbol: str | None, limit: int, as_json: bool) -> None:
     """Recent spikes, newest first."""
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         columns, rows = people.select(
             connection,
             """SELECT symbol, bucket_width, bucket_start, messages, organic, authors, expected, z, severity, kind FROM spikes
@@ -203,7 +220,7 @@ def spikes(config: Config, symbol: str | None, limit: int, as_json: bool) -> Non
 @with_context
 def history(config: Config, symbol: str, window: str, as_json: bool) -> None:
     """When each label was entered and left."""
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         columns, rows = people.select(
             connection,
             """FROM label_changes($1, TIMESTAMP '1990-01-01', (SELECT max("at") FROM readings), $2) ORDER BY entered_at DESC""",
@@ -282,7 +299,7 @@ def export(config: Config, name: str, form: str, output: str | None) -> None:
     """A table as JSON lines, CSV or Parquet."""
     if form == "parquet" and output is None:
         raise BadInput("parquet needs a file", "--output", "give a path")
-    with _existing(config).reading(_WAIT_S) as connection:
+    with existing(config).reading(READ_WAIT_S) as connection:
         people.export(connection, name, form, output)
 
 

@@ -1,114 +1,43 @@
 """The data dictionary: every table, view and macro of the file in words, written from what the file says of itself.
 
 Tables and their columns speak through their comments, metrics through the comment above their definition. Columns that
-only a view or a table macro has are defined here, because a macro can't carry comments.
+only a view or a table macro has are defined in ``queries/dictionary.toml``, because a macro can't carry comments.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tracker.reports import reports
 from tracker.store import Connection
-from tracker.store.sqlfiles import folder
+from tracker.store.sqlfiles import folder, script
 
 BEGIN = "<!-- generated from the database: tracker.metrics.dictionary -->"
 END = "<!-- end of the generated part -->"
 
 _DEFINED = re.compile(r"^CREATE OR REPLACE (MACRO|VIEW) (\w+)(\(([^)]*)\) AS (TABLE)?)?")
-# words to call a table macro with, when only the shape of its answer is asked for
-_WORDS = {
-    "for_symbol": "'BABA'",
-    "since_at": "TIMESTAMP '2026-11-01'",
-    "until_at": "TIMESTAMP '2026-11-22'",
-    "at_time": "TIMESTAMP '2026-11-22'",
-    "of_width": "INTERVAL 1 DAY",
-    "of_window": "'24h'",
-    "for_moments": "[TIMESTAMP '2026-11-22']",
-    "for_days": "[DATE '2026-11-22']",
-    "since_day": "DATE '2026-11-01'",
-    "until_day": "DATE '2026-11-22'",
-}
-PARAMETERS = {
-    "for_symbol": "canonical symbol",
-    "since_at": "start, UTC",
-    "until_at": "end, UTC",
-    "at_time": "moment, UTC",
-    "of_width": "INTERVAL 5 MINUTE, 1 HOUR or 1 DAY",
-    "of_window": "'1h', '24h' or '7d'",
-    "for_moments": "list of moments, UTC, aligned to 5 minutes",
-    "for_days": "list of UTC days",
-    "since_day": "first UTC day",
-    "until_day": "UTC day after the last",
-    "of_z": "standard score",
-    "of_abs": "standard score, not negative",
-    "bulls": "B, organic messages with stance 1",
-    "bears": "S, organic messages with stance -1",
-    "habit_p0": "share of bullish among opinionated messages, 0..1",
-    "weight_k": "weight of the habit, in messages",
-    "of_p": "probability, between 0 and 1",
-    "of_count": "count, 0 or more",
-    "of_score": "score 0..100",
-    "b1": "band_1 of meter_settings",
-    "b2": "band_2 of meter_settings",
-    "b3": "band_3 of meter_settings",
-    "b4": "band_4 of meter_settings",
-    "utc_time": "UTC time",
-    "market_zone": "IANA time zone",
-}
-# columns that no table has, or that mean something else here: 'object.column' before 'column'
-COLUMNS = {
-    "copied": "somebody said it in the same words in the 24 hours before, or it passes on a stored message",
-    "listening.symbol": "symbol whose own streams are meant; NULL for streams that may carry any symbol",
-    "listening.source": "service, or * for all together",
-    "listening.hour_start": "start of the hour, UTC",
-    "listening.streams": "streams that existed in that hour",
-    "listening.up": "sum of their covered shares, 0..streams",
-    "coverage.source": "service",
-    "coverage.stream": "stream within the source",
-    "coverage.day": "UTC day",
-    "coverage.up": "share of the day that polls covered, 0..1",
-    "coverage.gap_seconds": "seconds of the day that are known to be lost",
-    "place": "1 for the symbol with most organic messages",
-    "message_volume.bucket_start": "start of the interval, UTC, aligned",
-    "message_volume.messages": "messages that name the symbol: 0 where people were silent, NULL where nobody listened",
-    "message_volume.organic": "messages less the copied ones, NULL where nobody listened",
-    "message_volume.authors": "distinct authors, NULL where nobody listened",
-    "message_volume.up": "share of the interval that was listened to, 0..1",
-    "label": "the label shown",
-    "previous_label": "the label shown before it; NULL at the beginning of the data",
-    "entered_at": "first reading that showed it, UTC",
-    "left_at": "first reading that showed another one, UTC; NULL while it holds",
-    "held": "how long it was shown",
-    "last_held_until": "when it had been left the last time before, UTC; NULL: the first time in our data",
-    "labels_between.readings": "24-hour readings that showed it",
-    "first_at": "the first of them, UTC",
-    "last_at": "the last of them, UTC",
-    "source_health.source": "service",
-    "source_health.stream": "stream within the source",
-    "source_health.status": "outcome of the last poll",
-    "source_health.error": "what went wrong with it, in a sentence",
-    "source_health.gaps": "known gaps of the stream",
-    "last_poll_at": "start of the last poll, UTC",
-    "polls_1d": "polls in the day before the newest poll of all",
-    "up_1d": "share of them that worked, 0..1",
-    "fetched_1d": "items that they brought",
-    "added_1d": "messages of them that were new",
-    "skipped_1d": "items of them that could not be read",
-    "requests_1d": "requests that they took",
-    "last_gap_at": "end of the newest gap, UTC",
-}
-# where a column of a view or macro is looked up, when it is not above
-_HOMES = {
-    "mentions_marked": "mentions",
-    "marked_between": "mentions",
-    "market_baseline": "market_days",
-    "symbol_baseline": "symbol_days",
-    "volume_spikes": "spikes",
-    "source_health": "streams",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """``queries/dictionary.toml``: what the database can't say of itself."""
+
+    homes: Mapping[str, str]  # view or macro -> table in which its columns are looked up
+    parameters: Mapping[str, str]  # parameter -> meaning
+    examples: Mapping[
+        str, str
+    ]  # parameter -> SQL to call a table macro with, when only the shape of its answer is asked for
+    columns: Mapping[str, str]  # "object.column" or "column" -> meaning
+
+
+@cache
+def words() -> Words:
+    found = tomllib.loads(script("dictionary.toml"))
+    return Words(found["homes"], found["parameters"], found["examples"], found["columns"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +109,7 @@ def columns_of(connection: Connection, defined: Defined) -> list[tuple[str, str]
     if defined.kind == "scalar macro":
         return []
     called = (
-        f"{defined.name}({', '.join(_WORDS[name] for name in defined.parameters)})"
+        f"{defined.name}({', '.join(words().examples[name] for name in defined.parameters)})"
         if defined.kind == "table macro"
         else defined.name
     )
@@ -189,11 +118,11 @@ def columns_of(connection: Connection, defined: Defined) -> list[tuple[str, str]
 
 def _meaning(defined: Defined, column: str, tables: dict[str, tuple[str, list[tuple[str, str, str]]]]) -> str:
     for key in (f"{defined.name}.{column}", column):
-        if key in COLUMNS and not (
-            key == column and defined.name in _HOMES and _comment(tables, _HOMES[defined.name], column)
+        if key in words().columns and not (
+            key == column and defined.name in words().homes and _comment(tables, words().homes[defined.name], column)
         ):
-            return COLUMNS[key]
-    for home in (_HOMES.get(defined.name, "readings"), "readings", "buckets", "symbol_days", "market_days"):
+            return words().columns[key]
+    for home in (words().homes.get(defined.name, "readings"), "readings", "buckets", "symbol_days", "market_days"):
         found = _comment(tables, home, column)
         if found:
             return found
@@ -235,7 +164,8 @@ def dictionary(connection: Connection) -> str:
         if defined.parameters:
             lines += [
                 *_rows(
-                    ("parameter", "meaning"), [(f"`{name}`", PARAMETERS.get(name, "")) for name in defined.parameters]
+                    ("parameter", "meaning"),
+                    [(f"`{name}`", words().parameters.get(name, "")) for name in defined.parameters],
                 ),
                 "",
             ]
@@ -246,14 +176,19 @@ def dictionary(connection: Connection) -> str:
             ),
             "",
         ]
-    lines += ["## Scalar macros", "", "All in `queries/macros.sql`.", ""]
+    lines += [
+        "## Scalar macros",
+        "",
+        "In `queries/macros.sql` and, where one metric alone uses them, beside it in `queries/metrics/`.",
+        "",
+    ]
     scalars = [d for d in known if d.kind == "scalar macro"]
     lines += _rows(
         ("macro", "parameters", "meaning"),
         [
             (
                 f"`{d.name}({', '.join(d.parameters)})`",
-                "; ".join(f"`{p}` {PARAMETERS.get(p, '')}" for p in d.parameters),
+                "; ".join(f"`{p}` {words().parameters.get(p, '')}" for p in d.parameters),
                 d.header,
             )
             for d in scalars

@@ -7,163 +7,40 @@ its rows a type. Times that go in are aware, times that come out are aware UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from tracker.dictionary import dictionary
 from tracker.reports import Parameter, Report, bind, canonical, from_database, load_report, reports, run, to_database
+from tracker.rows import (
+    BallotOption,
+    Coverage,
+    Driver,
+    Episode,
+    GroupMember,
+    Headline,
+    LabelSpan,
+    LabelVisit,
+    Leader,
+    PriceContext,
+    Reading,
+    Shared,
+    Spike,
+    StreamHealth,
+    Volume,
+)
 from tracker.store import Connection, aware_utc, naive_utc
 
 __all__ = [
-    "Coverage", "LabelSpan", "LabelVisit", "Leader", "Parameter", "Reading", "Report", "Spike", "StreamHealth",
-    "Volume", "bind", "canonical", "coverage", "dictionary", "history", "label_spans", "labels_between", "leaderboard",
-    "load_report", "market_zone", "mentioned", "month_start", "newest_moment", "reading", "reading_bounds", "reports",
-    "run", "spikes", "stream_health", "volume",
+    "BallotOption", "Coverage", "Driver", "Episode", "GroupMember", "Headline", "LabelSpan", "LabelVisit", "Leader",
+    "Parameter", "PriceContext", "Reading", "Report", "Shared", "Spike", "StreamHealth", "Volume", "ballot_results", "bind",
+    "canonical", "coverage", "dictionary", "drivers", "episodes", "group_readings", "headlines", "history", "label_spans",
+    "labels_between", "leaderboard", "load_report", "market_zone", "mentioned", "month_start", "most_reshared", "newest_moment",
+    "price_context", "reading", "reading_bounds", "reports", "run", "spikes", "stream_health", "volume",
 ]  # fmt: skip
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A row of ``readings``: what the meter showed. ``queries/README.md`` defines each column."""
-
-    symbol: str
-    at: datetime
-    window_name: str
-    messages: int
-    organic: int
-    authors: int
-    texts: int
-    bullish: int
-    bearish: int
-    neutral: int
-    bullish_ratio: float | None
-    bullish_ratio_low: float | None
-    bullish_ratio_high: float | None
-    bullishness: float | None
-    agreement: float | None
-    tone_mean: float | None
-    tone_sd: float | None
-    labelled_ratio: float | None
-    sentiment_z: float | None
-    sentiment_z_own: float | None
-    sentiment_score: float | None
-    sentiment_label: str | None
-    expected: float | None
-    volume_z: float | None
-    volume_score: float | None
-    volume_label: str | None
-    previous_messages: int
-    volume_change: float | None
-    buzz: float | None
-    buzz_rank: int | None
-    buzz_rank_before: int | None
-    share_of_voice: float | None
-    dispersion: float | None
-    copied_ratio: float | None
-    sources_up: int
-    baseline: str
-    volume_baseline: str
-    computed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Leader(Reading):
-    """A reading with its place on the leaderboard, 1 for the most talked about."""
-
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSpan:
-    """A row of ``label_changes``: one stay in a label."""
-
-    label: str
-    previous_label: str | None
-    entered_at: datetime
-    left_at: datetime | None  # None: it still held at the end of the span asked for
-    held: timedelta
-    last_held_until: datetime | None  # None: the first time in our data
-
-
-@dataclass(frozen=True, slots=True)
-class LabelVisit:
-    """A row of ``labels_between``: how often a label was shown."""
-
-    label: str
-    readings: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Spike:
-    """A row of ``spikes``."""
-
-    symbol: str
-    bucket_width: timedelta
-    bucket_start: datetime
-    messages: int
-    organic: int
-    authors: int
-    texts: int
-    expected: float
-    z: float
-    p_value: float
-    severity: str
-    kind: str
-    top_terms: list[str] | None
-    top_message_id: str | None
-    found_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A row of ``message_volume``; counts are None where nobody listened."""
-
-    bucket_start: datetime
-    messages: int | None
-    organic: int | None
-    authors: int | None
-    up: float
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How well a symbol was listened to in the week before a moment, and in the week before that."""
-
-    sources: int  # sources that were asked at all in the week
-    heard_week: float | None  # share of the week that polls covered, 0..1; None: nothing is known of any stream
-    heard_week_before: float | None
-    gaps: int  # spans in the week in which a stream that may carry the symbol is known to have lost messages
-    gap_hours: float  # their length in the week, added up over the streams
-
-
-@dataclass(frozen=True, slots=True)
-class StreamHealth:
-    """A row of ``source_health``: how one stream does."""
-
-    source: str
-    stream: str
-    enabled: bool
-    status: str | None
-    error: str | None
-    failures: int | None
-    last_poll_at: datetime | None
-    last_success_at: datetime | None
-    last_message_at: datetime | None
-    next_poll_at: datetime | None
-    polls_1d: int | None
-    up_1d: float | None
-    fetched_1d: int | None
-    added_1d: int | None
-    skipped_1d: int | None
-    requests_1d: int | None
-    gaps: int
-    last_gap_at: datetime | None
-    note: str | None
 
 
 def _typed(connection: Connection, kind: type[T], source: str, values: Mapping[str, Any]) -> list[T]:
@@ -248,6 +125,53 @@ def spikes(
                AND ($symbol::VARCHAR IS NULL OR symbol = $symbol::VARCHAR)
                ORDER BY bucket_start DESC, bucket_width DESC, z DESC, symbol LIMIT $limit"""
     return _typed(connection, Spike, where, {"since": since, "until": until, "symbol": symbol, "limit": limit})
+
+
+def episodes(
+    connection: Connection, since: datetime, until: datetime, symbol: str | None = None, limit: int = 50
+) -> list[Episode]:
+    """Spike episodes that reach into [since, until), of what was known by ``until``, newest first; ``symbol`` None means all."""
+    where = """spike_episodes($since, $until) WHERE $symbol::VARCHAR IS NULL OR symbol = $symbol::VARCHAR
+               ORDER BY start_at DESC, bucket_width DESC, peak_z DESC, symbol LIMIT $limit"""
+    return _typed(connection, Episode, where, {"since": since, "until": until, "symbol": symbol, "limit": limit})
+
+
+def drivers(connection: Connection, symbol: str, since: datetime, until: datetime, limit: int = 10) -> list[Driver]:
+    """The words that set [since, until) apart from the 14 days before, strongest first."""
+    source = "drivers($symbol, $since, $until) ORDER BY z DESC, term LIMIT $limit"
+    return _typed(connection, Driver, source, {"symbol": symbol, "since": since, "until": until, "limit": limit})
+
+
+def most_reshared(
+    connection: Connection, symbol: str, since: datetime, until: datetime, limit: int = 1
+) -> list[Shared]:
+    """The messages of [since, until) that were passed on most; none where nothing was."""
+    source = "most_reshared($symbol, $since, $until) ORDER BY reshares DESC, likes DESC NULLS LAST, source, message_id LIMIT $limit"
+    return _typed(connection, Shared, source, {"symbol": symbol, "since": since, "until": until, "limit": limit})
+
+
+def headlines(connection: Connection, symbol: str, since: datetime, until: datetime, limit: int = 3) -> list[Headline]:
+    """News of [since, until) that names the symbol, newest first."""
+    source = "headlines_between($symbol, $since, $until) ORDER BY created_at DESC, source, title LIMIT $limit"
+    return _typed(connection, Headline, source, {"symbol": symbol, "since": since, "until": until, "limit": limit})
+
+
+def ballot_results(connection: Connection, symbol: str, since: datetime, until: datetime) -> list[BallotOption]:
+    """The polls of messages made in [since, until), as seen by ``until``; newest poll first, options in their order."""
+    source = "ballot_results($symbol, $since, $until) ORDER BY created_at DESC, source, message_id, position"
+    return _typed(connection, BallotOption, source, {"symbol": symbol, "since": since, "until": until})
+
+
+def price_context(connection: Connection, symbol: str, at: datetime) -> PriceContext | None:
+    """Where the price stands at ``at``; None where no price is known by then."""
+    found = _typed(connection, PriceContext, "price_context($symbol, $at)", {"symbol": symbol, "at": at})
+    return found[0] if found else None
+
+
+def group_readings(connection: Connection, group: str, at: datetime, window: str = "24h") -> list[GroupMember]:
+    """The symbols of a configured group side by side, by name."""
+    source = "group_readings($group, $at, $window) ORDER BY symbol"
+    return _typed(connection, GroupMember, source, {"group": group, "at": at, "window": window})
 
 
 def volume(connection: Connection, symbol: str, since: datetime, until: datetime, width: timedelta) -> list[Volume]:

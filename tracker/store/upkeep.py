@@ -40,6 +40,7 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
         )
         of = "USING messages AS m WHERE m.source = {0}.source AND m.id = {0}.message_id AND m.created_at < ? AND NOT starts_with(m.stream, 'archive/')"
         mentions = _count(connection, f"DELETE FROM mentions {of.format('mentions')}", naive_utc(mentions_before))
+        connection.execute(f"DELETE FROM ballots {of.format('ballots')}", [naive_utc(mentions_before)])
         tones = _count(connection, f"DELETE FROM tones {of.format('tones')}", naive_utc(mentions_before))
         polls = _count(
             connection,
@@ -73,7 +74,22 @@ def publish(opening: Opening, target: Path) -> None:
         raise StoreError("the read copy can't be put in its place", str(target), error) from error
 
 
-TABLES = ("messages", "mentions", "tones", "buckets", "readings", "spikes", "polls", "gaps", "symbols", "streams")
+TABLES = (
+    "messages",
+    "mentions",
+    "tones",
+    "buckets",
+    "readings",
+    "spikes",
+    "polls",
+    "gaps",
+    "symbols",
+    "streams",
+    "prices",
+    "ballots",
+    "headlines",
+    "alerts",
+)
 _EXPORT_MESSAGES = """
     SELECT m.source, m.id, m.stream, m.created_at, m.fetched_at, m.author, m.text, m.deleted_at IS NOT NULL AS deleted, m.deleted_at,
            coalesce(said.symbols, []) AS symbols, m.lang, m.url, m.label, m.reply_to, m.reshare_of, m.likes, m.reshares, m.replies, m.revision,
@@ -97,9 +113,11 @@ def doubles(connection: Connection) -> list[tuple[str, int]]:
         "messages": "source, id",
         "mentions": "source, message_id, symbol",
         "tones": "source, message_id, scorer",
+        "ballots": "source, message_id, symbol, position, seen_at",
         "buckets": "symbol, source, bucket_width, bucket_start",
         "readings": 'symbol, window_name, "at"',
         "spikes": "symbol, bucket_width, bucket_start",
+        "prices": "symbol, bucket_width, bucket_start, source",
     }
     return [
         (

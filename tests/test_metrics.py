@@ -1,8 +1,11 @@
 """Every metric against tables of given and expected: ``tests/metrics/<metric>.toml``.
 
 A case holds ``listen`` (stream, from, to, source), ``said`` (messages; ``times`` and ``every`` repeat one, ``names`` says
-it of several symbols, ``{n}`` and ``{s}`` number them), ``watch``, ``readings`` (moments to take), or ``labels`` (readings
-made up). Then ``ask`` is a query and ``expect`` its rows; "NULL" stands for what is undefined, times are UTC.
+it of several symbols, ``{n}`` and ``{s}`` number them), ``watch``, ``groups``, ``readings`` (moments to take), or ``labels``
+(readings made up), ``taken`` (the same with any column; a list is one value ``every`` so often), ``lost`` (gaps: stream,
+from, to) and ``prices`` (bars; ``closes`` are those of daily bars on one weekday after the other). ``gone`` are ids of
+messages that were deleted, ``ballots``, ``headlines`` and ``spikes`` rows of these tables. Then ``ask`` is a query and
+``expect`` its rows; "NULL" stands for what is undefined, times are UTC.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import Heard, Said, World, fresh_database, new_database, rows, tell
+from worlds import Heard, Said, World, batch_of, commit, fresh_database, gone, new_database, rows, tell
 
 from tracker.store import derive
 from tracker.store.connect import Connection, aware_utc, naive_utc
@@ -83,6 +86,90 @@ def _made_up(connection: Connection, labels: list[list[Any]]) -> None:
         )
 
 
+def _series(
+    line: dict[str, Any], name: str, at: datetime, step: timedelta, *, workdays: bool = False
+) -> Iterator[tuple[datetime, Any]]:
+    """(when, value) of a list that stands for one value after the other, or of the one value."""
+    values = line[name] if isinstance(line[name], list) else [line[name]]
+    for value in values:
+        while workdays and at.isoweekday() > 5:
+            at += step
+        yield at, value
+        at += step
+
+
+def _taken(connection: Connection, lines: list[dict[str, Any]]) -> None:
+    """Readings of which some columns are made up; counts that are not named are 0."""
+    empty: dict[str, Any] = dict.fromkeys(
+        ("messages", "organic", "authors", "texts", "bullish", "bearish", "neutral", "previous_messages", "sources_up"),
+        0,
+    )
+    for line in lines:
+        step = _span(line.get("every", "1d"))
+        names = [name for name in line if name not in ("symbol", "at", "window", "every", "live")]
+        series = {name: dict(_series(line, name, line["at"], step)) for name in names}
+        moments = {line["at"], *(at for values in series.values() for at in values)}
+        for at in sorted(moments):
+            row = {
+                **empty, "baseline": "default", "volume_baseline": "none", "symbol": line["symbol"], "at": naive_utc(at),
+                "window_name": line.get("window", "24h"), "computed_at": naive_utc(at + _span("3s") * line.get("live", False)),
+                **{name: values[at] for name, values in series.items() if values.get(at, "NULL") != "NULL"},
+            }  # fmt: skip
+            columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" for _ in row)
+            connection.execute(f"INSERT INTO readings ({columns}) VALUES ({marks})", list(row.values()))
+
+
+def _prices(connection: Connection, lines: list[dict[str, Any]]) -> None:
+    """Price bars: daily and of the regular session unless a line says otherwise."""
+    connection.execute("DELETE FROM prices")
+    for line in lines:
+        width = _span(line.get("width", "1d"))
+        for at, close in _series(
+            line, "closes" if "closes" in line else "close", line["at"], width, workdays="closes" in line
+        ):
+            session = line.get("session", "regular" if width == timedelta(days=1) else "NULL")
+            connection.execute(
+                """INSERT INTO prices (symbol, bucket_width, bucket_start, session, high, low, close, source, fetched_at)
+                   VALUES (?, ?, ?, nullif(?, 'NULL'), ?, ?, ?, ?, ?)""",
+                [
+                    line["symbol"], width, naive_utc(at), session, line.get("high"), line.get("low"), close, line.get("source", "file"),
+                    naive_utc(line.get("fetched", datetime(2026, 12, 31, tzinfo=UTC))),
+                ],
+            )  # fmt: skip
+
+
+# what a row that a table makes up holds where it says nothing
+_USUAL: dict[str, dict[str, Any]] = {
+    "ballots": {"source": "s", "question": "Up or down?", "position": 1, "option": "up", "symbol": "AAA"},
+    "headlines": {"source": "wire", "stream": "feed", "title": "News", "symbols": ["AAA"]},
+    "spikes": {
+        "symbol": "AAA", "bucket_width": "1h", "messages": 20, "organic": 15, "authors": 10, "texts": 15, "expected": 1.5, "z": 4.0,
+        "p_value": 0.0, "severity": "notable", "kind": "organic",
+    },
+}  # fmt: skip
+
+
+def _rows_of(table: str, line: dict[str, Any]) -> dict[str, Any]:
+    """One row of a table: spans as 1h, aware times; a spike is known at the end of its bucket."""
+    row = {**_USUAL[table], **line}
+    if table == "headlines":
+        row.setdefault("fetched_at", row["created_at"])
+    if table == "spikes":
+        row["bucket_width"] = _span(row["bucket_width"])
+        row.setdefault("found_at", row["bucket_start"] + row["bucket_width"])
+    values = {name: None if value == "NULL" else value for name, value in row.items()}
+    return {name: naive_utc(value) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _fill(connection: Connection, table: str, lines: list[dict[str, Any]]) -> None:
+    """Rows made up, in a table that holds nothing else."""
+    connection.execute(f"DELETE FROM {table}")
+    for line in lines:
+        row = _rows_of(table, line)
+        marks = ", ".join("?" for _ in row)
+        connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+
+
 def _same(found: Any, expected: Any, tolerance: float) -> bool:
     if expected == "NULL" or found is None:
         return expected == "NULL" and found is None
@@ -98,8 +185,22 @@ def test_metric_shows_what_its_table_says(case: dict[str, Any]) -> None:
     connection = fresh_database()
     heard = tuple(Heard(stream, from_at, to_at, *source) for stream, from_at, to_at, *source in case.get("listen", ()))
     tell(connection, World(tuple(_said(case.get("said", []))), heard, tuple(case.get("watch", ()))))
+    for group, symbols in case.get("groups", {}).items():
+        connection.executemany("INSERT INTO watchlist VALUES (?, ?)", [(symbol, group) for symbol in symbols])
+    for stream, from_at, to_at in case.get("lost", ()):
+        connection.execute(
+            "INSERT INTO gaps VALUES ('s', ?, ?, ?, 'lost', ?)", [stream, *map(naive_utc, (from_at, to_at, to_at))]
+        )
     derive.take_readings(connection, case.get("readings", ()), None)
     _made_up(connection, case.get("labels", []))
+    _taken(connection, case.get("taken", []))
+    _prices(connection, case.get("prices", []))
+    for id_ in case.get("gone", ()):
+        commit(connection, batch_of(deletions=[gone(id_)]))
+    for table in ("ballots", "headlines"):
+        _fill(connection, table, case.get(table, []))
+    if "spikes" in case:
+        _fill(connection, "spikes", case["spikes"])
     found, tolerance = rows(connection, case["ask"]), case.get("tolerance", 1e-6)
     alike = len(found) == len(case["expect"]) and all(
         len(got) == len(wanted) and all(_same(*pair, tolerance) for pair in zip(got, wanted, strict=True))
@@ -120,7 +221,15 @@ def test_every_metric_has_a_table() -> None:
         )
     }
     named |= {row[0] for row in rows(connection, "SELECT view_name FROM duckdb_views() WHERE NOT internal")}
-    through_readings = {"readings_at", "symbol_baseline", "marked_between", "volume_spikes", "baselines"}
+    through_readings = {
+        "readings_at",
+        "symbol_baseline",
+        "marked_between",
+        "marked_of",
+        "volume_spikes",
+        "baselines",
+        "terms_of",
+    }
     elsewhere = {"source_health"}
     assert {name for name in named - through_readings - elsewhere if name not in asked} == set()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from builders import MIDNIGHT, build, crowd, make_batch, say, utc
+from price_oracle import PriceBar, put
 
 from tracker import metrics
 from tracker.errors import BadInput
@@ -65,10 +66,22 @@ def batches() -> list[Batch]:
     return [failed, heard, other]
 
 
+def prices() -> list[PriceBar]:
+    """A daily bar of BABA for each weekday from 19 October to 25 November, a dollar more each; a jump on 16 November."""
+    days = [utc("2026-10-19T00:00") + timedelta(days=number) for number in range(38) if number % 7 < 5]
+    jump = utc("2026-11-16T00:00")
+    return [
+        PriceBar("BABA", timedelta(days=1), day, "regular", None, 100.0 + number + 20 * (day >= jump))
+        for number, day in enumerate(days)
+    ]
+
+
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     moments = [START + timedelta(days=number) for number in range(1, 17)]
     opening = build(tmp_path_factory.mktemp("reports"), batches(), readings=moments, watchlist=["BABA", "SILENT"])
+    with opened(opening) as connection:
+        put(connection, prices())
     with opened(opening, read_only=True) as connection:
         yield connection
 
@@ -242,6 +255,47 @@ def test_watchlist_keeps_who_is_silent(connection: Connection) -> None:
     rows = {row["symbol"]: row for row in ask(connection, "watchlist")}
     assert (rows["SILENT"]["messages"], rows["SILENT"]["sentiment_label"]) == (0, None)
     assert rows["BABA"]["messages"] == 46
+
+
+def test_sentiment_vs_price_shows_what_came_after_each_reading(connection: Connection) -> None:
+    rows = ask(connection, "sentiment_vs_price", symbol="$baba", since="2026-11-16", until="2026-11-17")
+    assert [(row["at"], row["price"], row["messages"]) for row in rows] == [
+        (utc("2026-11-16T00:00"), 119, 4), (MIDNIGHT, 140, 46),
+    ]  # fmt: skip
+    assert [round(row["forward_1d"], 6) for row in rows] == [round(140 / 119 - 1, 6), round(141 / 140 - 1, 6)]
+
+
+def test_price_moves_are_told_with_the_label_of_the_evening_before(connection: Connection) -> None:
+    rows = ask(connection, "price_moves", limit="2")
+    assert [(row["symbol"], row["trading_date"], row["close"]) for row in rows] == [
+        ("BABA", date(2026, 11, 16), 140), ("BABA", date(2026, 10, 20), 101),
+    ]  # fmt: skip
+    assert (rows[0]["change"], rows[0]["reading_at"]) == (pytest.approx(140 / 119 - 1), utc("2026-11-16T00:00"))
+    assert (rows[0]["sentiment_label"], rows[0]["opinions"]) == ("extremely bearish", 4)
+    assert (rows[1]["reading_at"], rows[1]["sentiment_label"]) == (None, None)
+    assert ask(connection, "price_moves", symbols="GTAT") == []
+
+
+def test_talk_leads_price_gives_no_number_below_twenty_sessions(connection: Connection) -> None:
+    rows = ask(connection, "talk_leads_price", symbols="BABA, $quiet")
+    assert [(row["symbol"], row["talk"], row["pairs"], row["with_forward_1d"]) for row in rows] == [
+        ("BABA", "volume_z", 11, None), ("BABA", "sentiment_z", 12, None),
+    ]  # fmt: skip  # the first day has no expectation
+    assert [row["talk"] for row in ask(connection, "talk_leads_price")] == ["volume_z", "sentiment_z"]
+
+
+def test_prices_now_are_those_known_at_the_moment(connection: Connection) -> None:
+    (row,) = ask(connection, "prices_now", at="2026-11-17T12:00")
+    assert (row["symbol"], row["price"], row["price_at"]) == ("BABA", 140, utc("2026-11-16T21:00"))
+    assert (row["session_change"], row["session_date"]) == (pytest.approx(140 / 119 - 1), date(2026, 11, 16))
+    assert [row["price"] for row in ask(connection, "prices_now")] == [147]
+
+
+def test_peers_stand_side_by_side_and_who_is_silent_is_among_them(connection: Connection) -> None:
+    rows = {row["symbol"]: row for row in ask(connection, "peers")}
+    assert (rows["BABA"]["organic"], rows["BABA"]["price"], rows["BABA"]["year_change"]) == (46, 140, None)
+    assert (rows["SILENT"]["messages"], rows["SILENT"]["price"]) == (0, None)
+    assert ask(connection, "peers", group="cars") == []
 
 
 # ------------------------------------------------------------------------------------------------ parameters

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
 from tracker.http import Http, Tally
 from tracker.ingest import Attempt, Digest, Outcome, PollPlan, conclude, digest, poll
-from tracker.models import Deletion, Flaw, Gap, Item, Limit, Message, Page, Stream
+from tracker.models import Ballot, BallotOption, Deletion, Flaw, Gap, Item, Limit, Message, Page, Stream
 from tracker.wire import EARLIEST
 
 HOUR = timedelta(hours=1)
@@ -393,3 +393,58 @@ def test_the_newest_of_two_contents_on_one_page_stands_at_the_time_of_the_first(
             ("$BABA up", NOON - timedelta(hours=3), False)
         ]
         assert [mention.symbol for mention in found.mentions] == ["BABA"]
+
+
+# ------------------------------------------------------------------------------------------------- polls of people
+
+
+def asked(*votes: int | None, voters: int | None = None, closes_at: datetime | None = None) -> Ballot:
+    """A poll with these votes for its options a, b, …"""
+    options = tuple(BallotOption(chr(ord("a") + place), number) for place, number in enumerate(votes))
+    return Ballot(options, "Up or down?", voters, closes_at)
+
+
+def test_a_poll_becomes_a_row_for_each_option_and_symbol_that_its_message_names() -> None:
+    ballot = asked(3, 1, voters=4, closes_at=NOON + HOUR)
+    found = rows_of(message("$GME or $BABA?", "7", at=NOON - HOUR, ballot=ballot), message("$GME", "8"))
+    assert [(row.symbol, row.position, row.option, row.votes, row.share) for row in found.ballots] == [
+        ("GME", 1, "a", 3, 0.75), ("GME", 2, "b", 1, 0.25), ("BABA", 1, "a", 3, 0.75), ("BABA", 2, "b", 1, 0.25)
+    ]  # fmt: skip
+    for row in found.ballots:
+        assert (row.source, row.message_id, row.question, row.voters) == ("pond", "7", "Up or down?", 4)
+        assert (row.created_at, row.seen_at, row.closes_at) == (NOON - HOUR, NOON, NOON + HOUR)
+
+
+def test_a_poll_in_a_message_that_names_no_symbol_is_nobodys() -> None:
+    assert rows_of(message("nice weather?", ballot=asked(1, 2))).ballots == ()
+
+
+@pytest.mark.parametrize("votes", [(None, None), (None, 3), (0, 0)])
+def test_shares_are_unknown_while_any_votes_are_and_while_nobody_has_voted(votes: tuple[int | None, ...]) -> None:
+    found = rows_of(message("$GME?", ballot=asked(*votes, voters=17)))
+    assert [(row.votes, row.share, row.voters) for row in found.ballots] == [(number, None, 17) for number in votes]
+
+
+def test_on_the_simulated_clock_votes_are_known_when_voting_ends_and_a_hidden_state_when_it_was_asked() -> None:
+    """An archive holds the result: seen when the message was made it would be a look into the future."""
+    ends = NOON + 24 * HOUR
+    for ballot, seen_at in [
+        (asked(3, 1, closes_at=ends), ends),
+        (asked(None, None, voters=4, closes_at=ends), ends),
+        (asked(None, None, closes_at=ends), NOON),
+        (asked(3, 1), NOON),
+        (asked(3, 1, closes_at=NOON - HOUR), NOON),
+    ]:
+        found = rows_of(message("$GME?", at=NOON, ballot=ballot), fetched_at=None)
+        assert {row.seen_at for row in found.ballots} == {seen_at}
+
+
+def test_a_batch_carries_the_polls_of_its_page() -> None:
+    batch = finish(Page((message("$GME?", ballot=asked(1, 2)),), {"n": 2})).batch
+    assert [(row.option, row.votes) for row in batch.ballots] == [("a", 1), ("b", 2)]
+
+
+def test_of_two_contents_on_one_page_the_poll_of_the_newest_counts() -> None:
+    made = message("$GME up?", revision="a", ballot=asked(1))
+    edit = message("$BABA up?", revision="b", ballot=asked(2))
+    assert [(row.symbol, row.votes) for row in rows_of(made, edit, made).ballots] == [("BABA", 2)]

@@ -99,6 +99,13 @@ def test_a_batch_comes_back_as_it_was_from_one_line_of_ascii(sequence: int, give
     assert from_line(line) == (sequence, given_batch)
 
 
+def test_a_record_of_before_there_were_polls_is_read() -> None:
+    sequence, body = 7, json.loads(to_line(7, batch(1)).split(b" ", 2)[2])
+    assert body.pop("ballots") == []
+    plain = json.dumps(body).encode()
+    assert from_line(b"%d %08x %s\n" % (sequence, zlib.crc32(plain), plain)) == (sequence, batch(1))
+
+
 @given(st.data())
 @settings(max_examples=60)
 def test_no_flipped_bit_and_no_cut_goes_unseen(data: st.DataObject) -> None:

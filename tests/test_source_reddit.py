@@ -20,7 +20,7 @@ import pytest
 
 from tracker.errors import AccessDenied, Malformed, NotFound, SourceError
 from tracker.http import Access, Client, Http
-from tracker.models import Cursor, Deletion, Flaw, Message, Page, Stream
+from tracker.models import Ballot, BallotOption, Cursor, Deletion, Flaw, Message, Page, Stream
 from tracker.secret import Secret
 from tracker.sources import load, reddit
 
@@ -542,6 +542,45 @@ def test_what_is_no_answer_is_refused_by_name(body: bytes, error: type[SourceErr
         reddit.parse(body)
     with pytest.raises(error):
         reddit.ARCHIVE["reddit"](body)
+
+
+def post(**data: Any) -> dict[str, Any]:
+    return {"kind": "t3", "data": {"name": "t3_a1", "title": "Up?", "selftext": "", "author": "x", **data}}
+
+
+def test_votes_that_a_running_poll_hides_are_unknown_and_its_voters_are_known() -> None:
+    poll = {"options": [{"id": "1", "text": "Yes"}, {"id": "2", "text": "No"}], "total_vote_count": 9}
+    (item,) = parsed(post(poll_data={**poll, "voting_end_timestamp": 1_790_000_000_000}))
+    assert isinstance(item, Message)
+    ends = datetime.fromtimestamp(1_790_000_000, tz=UTC)
+    assert item.ballot == Ballot((BallotOption("Yes"), BallotOption("No")), "Up?", 9, ends)
+    poll["options"] = [{"text": "Yes", "vote_count": 9}, {"text": "No", "vote_count": 0}]
+    (item,) = parsed(post(poll_data=poll))
+    assert isinstance(item, Message)
+    assert item.ballot == Ballot((BallotOption("Yes", 9), BallotOption("No", 0)), "Up?", 9)
+
+
+@pytest.mark.parametrize(
+    "poll",
+    [None, [], "x", {}, {"options": None}, {"options": [None, 3, {"text": " "}, {"text": 4}, {"vote_count": 2}]}],
+)
+def test_a_poll_without_a_readable_option_is_none_and_the_post_stays(poll: Any) -> None:
+    (item,) = parsed(post(poll_data=poll))
+    assert isinstance(item, Message)
+    assert item.ballot is None
+
+
+@pytest.mark.parametrize("ends", [None, "soon", -1, 10**30, 10**18, float("inf"), True])
+def test_an_end_of_voting_that_is_no_time_is_unknown(ends: Any) -> None:
+    (item,) = parsed(post(poll_data={"options": [{"text": "Yes"}], "voting_end_timestamp": ends}))
+    assert isinstance(item, Message)
+    assert item.ballot == Ballot((BallotOption("Yes"),), "Up?")
+
+
+def test_a_comment_carries_no_poll() -> None:
+    (item,) = parsed(comment(poll_data={"options": [{"text": "Yes"}]}))
+    assert isinstance(item, Message)
+    assert item.ballot is None
 
 
 # ----------------------------------------------------------------------------------------------------- archives

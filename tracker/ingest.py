@@ -20,6 +20,7 @@ from tracker.errors import AccessDenied, RateLimited, SourceError
 from tracker.http import Access, Gate, Http, Tally
 from tracker.mentions import Finder
 from tracker.models import (
+    BallotRow,
     Batch,
     Deletion,
     DeletionRow,
@@ -83,6 +84,7 @@ class Digest:
     tones: tuple[ToneRow, ...]
     deletions: tuple[DeletionRow, ...]
     skipped: int
+    ballots: tuple[BallotRow, ...] = ()
 
 
 def digest(
@@ -95,6 +97,7 @@ def digest(
 ) -> Digest:
     """Find, score and clamp: pure. ``fetched_at`` None is the simulated clock: each message was known when it was made."""
     kept: dict[tuple[str, str], tuple[MessageRow, list[MentionRow], ToneRow]] = {}  # one a message: its newest content
+    ballots: dict[tuple[str, str], list[BallotRow]] = {}
     deletions: list[DeletionRow] = []
     skipped = 0
     for item in items:
@@ -127,12 +130,14 @@ def digest(
                     continue
                 row = replace(row, created_at=before[0].created_at, time_flag=before[0].time_flag)
             kept[row.source, row.id] = (row, mentions, tone)
+            ballots[row.source, row.id] = _ballot_rows(item, mentions, known_at, simulated=fetched_at is None)
     return Digest(
         messages=tuple(row for row, _, _ in kept.values()),
         mentions=tuple(mention for _, mentions, _ in kept.values() for mention in mentions),
         tones=tuple(tone for _, _, tone in kept.values()),
         deletions=tuple(deletions),
         skipped=skipped,
+        ballots=tuple(ballot for rows in ballots.values() for ballot in rows),
     )
 
 
@@ -167,6 +172,30 @@ def _rows(
         for mention in found
     ]  # fmt: skip
     return row, mentions, ToneRow(message.source, message.id, tone.scorer, tone.tone, tone.p_bullish, tone.stance)
+
+
+def _ballot_rows(
+    message: Message, mentions: Sequence[MentionRow], known_at: datetime, *, simulated: bool
+) -> list[BallotRow]:
+    """The poll that a message carries, in the state that was seen, for each symbol that it names."""
+    ballot = message.ballot
+    if ballot is None:
+        return []
+    votes = [option.votes for option in ballot.options]
+    known = [number for number in votes if number is not None]
+    total = sum(known) if len(known) == len(votes) else 0
+    seen_at = known_at
+    if simulated and ballot.closes_at is not None and (known or ballot.voters is not None):
+        seen_at = max(known_at, ballot.closes_at)  # an archive holds the result, which nobody knew when it was asked
+    return [
+        BallotRow(
+            source=message.source, message_id=message.id, symbol=mention.symbol, question=ballot.question, option=option.text,
+            position=position, votes=option.votes, share=option.votes / total if option.votes is not None and total > 0 else None,
+            voters=ballot.voters, closes_at=ballot.closes_at, created_at=mention.created_at, seen_at=seen_at,
+        )
+        for mention in mentions
+        for position, option in enumerate(ballot.options, 1)
+    ]  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------- one poll
@@ -277,7 +306,7 @@ def conclude(
         )
     batch = Batch(
         report=report, stream=after, messages=rows.messages, mentions=rows.mentions, tones=rows.tones, deletions=rows.deletions,
-        gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
+        ballots=rows.ballots, gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
     )  # fmt: skip
     return Outcome(batch, wait_s, failed, tuple(tally.bodies))
 

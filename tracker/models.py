@@ -1,6 +1,6 @@
 """The values that flow from a source to the store, one frozen type per stage.
 
-    Stream ─► Page(Message | Deletion | Flaw) ─► Batch(MessageRow, MentionRow, ToneRow, PollReport, …) ─► store
+    Stream ─► Page(Message | Deletion | Flaw) ─► Batch(MessageRow, MentionRow, ToneRow, BallotRow, PollReport, …) ─► store
 
 A value changes by becoming the next type. Times are aware UTC datetimes up to the border of the store.
 """
@@ -24,6 +24,24 @@ Cursor = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class BallotOption:
+    """One answer of a poll that people can choose."""
+
+    text: str
+    votes: int | None = None  # so far; None while the source hides them, never 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """A poll that a message carries, as it stood when it was seen. (``poll`` is the word for our own attempts.)"""
+
+    options: tuple[BallotOption, ...]  # in their order, at least one
+    question: str | None = None  # None where the source gives none
+    voters: int | None = None  # people who voted so far
+    closes_at: datetime | None = None  # aware UTC, when voting ends
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One public post, comment or reply, as its source tells it."""
 
@@ -43,6 +61,7 @@ class Message:
     symbols: tuple[str, ...] = ()  # what the platform itself says the message is about, canonical upper case
     revision: str | None = None  # sorts by age of the content; a higher one replaces the text. None: never edited
     edited: bool = False  # created_at is the time of an edit: where the message is stored already, its own time stays
+    ballot: Ballot | None = None  # the poll that it carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +212,24 @@ class ToneRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BallotRow:
+    """One option of a poll in the state in which it was seen, for one symbol that the message names."""
+
+    source: str
+    message_id: str
+    symbol: str
+    question: str | None
+    option: str
+    position: int  # from 1
+    votes: int | None
+    share: float | None  # of all votes, 0..1; None while any of them is unknown, and without any vote
+    voters: int | None
+    closes_at: datetime | None
+    created_at: datetime  # of the message
+    seen_at: datetime  # the point-in-time axis
+
+
+@dataclass(frozen=True, slots=True)
 class DeletionRow:
     source: str
     id: str | None
@@ -255,4 +292,5 @@ class Batch:
     deletions: tuple[DeletionRow, ...] = ()
     gaps: tuple[GapRow, ...] = ()
     limits: tuple[Limit, ...] = ()
+    ballots: tuple[BallotRow, ...] = ()  # states of polls, also of messages that are stored already
     fetched_at: datetime = field(kw_only=True)  # the point-in-time axis; batches are committed in its order

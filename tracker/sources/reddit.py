@@ -14,6 +14,10 @@ With a ``base_url`` of the operator's every request goes there, the one for the 
 Streams: ``r/stocks`` (posts), ``r/stocks/comments``, ``r/stocks+investing`` (several at once). Listings end after
 about 1,000 messages; what lies beyond is recorded as a gap. We page with ``after`` only: a listing asked by
 ``before`` an anchor answers nothing for ever once the anchor is deleted. A removed post or comment is a deletion.
+
+A post may carry a poll (JSON only: ``poll_data``): the title asks, the options are answers, ``total_vote_count`` is how many
+people have voted and ``voting_end_timestamp`` (milliseconds) when voting ends. While it runs the options have no
+``vote_count``: their votes are unknown, not 0. We see the state at each time that a page with the post is read.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracker import atom
 from tracker.errors import AccessDenied, Malformed, NotFound
-from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream
+from tracker.models import Ballot, BallotOption, Cursor, Deletion, Flaw, Item, Message, Page, Stream
 from tracker.secret import Secret
 from tracker.walk import Leaf, walk
 from tracker.wire import SAMPLE_BYTES, clean, count, decode_text, from_epoch, html_to_text, load_json, text_id
@@ -334,7 +338,29 @@ def _from_data(kind: str, data: dict[str, Any], place: str, text_of: Callable[[s
         likes=None if data.get("score_hidden") or data.get("hide_score") else count(data.get("score")),
         replies=count(data.get("num_comments")) if kind == "t3" else None,
         revision=_revision((from_epoch(edited) if not isinstance(edited, bool) else None) or created),
+        ballot=_ballot(
+            data.get("poll_data") if kind == "t3" else None, text_of((title or "").strip()) or None, text_of
+        ),
     )
+
+
+def _ballot(poll: Any, question: str | None, text_of: Callable[[str], str]) -> Ballot | None:
+    """The poll of a post; None where there is none, or none that has an option to choose."""
+    found = poll.get("options") if isinstance(poll, dict) else None
+    options = tuple(
+        BallotOption(text_of(text), _whole(option.get("vote_count")))
+        for option in (found if isinstance(found, list) else ())
+        if isinstance(option, dict) and (text := (clean(option.get("text")) or "").strip())
+    )
+    if not options:
+        return None
+    ends = _whole(poll.get("voting_end_timestamp"))
+    return Ballot(options, question, _whole(poll.get("total_vote_count")), from_epoch(ends / 1000) if ends else None)
+
+
+def _whole(value: Any) -> int | None:
+    number = count(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _from_entry(entry: atom.Entry, place: str) -> Item:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 
-from tracker.models import Batch, DeletionRow, MentionRow, MessageRow, ToneRow, newer
+from tracker.models import BallotRow, Batch, DeletionRow, MentionRow, MessageRow, ToneRow, newer
+from tracker.store.ballots import drop_ballots, write_ballots
 from tracker.store.columns import insert_columns, stage
 from tracker.store.connect import Connection, naive_utc
 from tracker.store.state import save_streams
@@ -70,11 +71,12 @@ class _Folded:
     mentions: dict[Key, tuple[MentionRow, ...]]
     tones: dict[Key, ToneRow]
     deletions: list[DeletionRow]
+    ballots: list[BallotRow]  # every state that was seen, in the order of the batches
 
 
 def fold(batches: Sequence[Batch]) -> _Folded:
     """Later news of a message replace its content; where and when it was first seen stays."""
-    folded = _Folded({}, {}, {}, {}, [])
+    folded = _Folded({}, {}, {}, {}, [], [])
     for number, batch in enumerate(batches):
         mentions: dict[Key, list[MentionRow]] = {}
         for mention in batch.mentions:
@@ -111,6 +113,7 @@ def fold(batches: Sequence[Batch]) -> _Folded:
             if key in tones:
                 folded.tones[key] = tones[key]
         folded.deletions.extend(batch.deletions)
+        folded.ballots.extend(batch.ballots)
     return folded
 
 
@@ -183,6 +186,9 @@ def _write_messages(connection: Connection, folded: _Folded, added: list[int], u
     keys = [*accepted, *recreated]
     _insert_mentions(connection, mentions)
     insert_columns(connection, "tones", TONE, [_tone_cells(folded.tones[key]) for key in keys if key in folded.tones])
+    if changed:
+        drop_ballots(connection, "edited")
+    write_ballots(connection, folded.ballots)
 
 
 def _know_more(connection: Connection, folded: _Folded) -> None:
@@ -301,6 +307,7 @@ def _write_deletions(connection: Connection, deletions: list[DeletionRow]) -> in
         UPDATE messages SET text = NULL, author = NULL, text_key = NULL, label = NULL, deleted_at = e.deleted_at
         FROM erased AS e WHERE messages.source = e.source AND messages.id = e.id AND messages.created_at = e.created_at""")
     _remove_mentions(connection, "SELECT source, id, created_at FROM erased")
+    drop_ballots(connection, "erased")
     row = connection.execute("SELECT count(*) FROM erased").fetchone()
     return int(row[0]) if row else 0
 

@@ -29,7 +29,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from jobs import flush, poll, prune, publish, readings, rollup, stream
+from jobs import alerts, flush, poll, prune, publish, readings, rollup, stream
 from tracker.app import App
 from tracker.errors import StoreFatal, TrackerError
 from tracker.log import event
@@ -55,6 +55,7 @@ JOBS: tuple[Job, ...] = (
     Job("flush", flush.run, lambda app: app.config.store.flush_s, 300.0),
     Job("rollup", rollup.run, lambda app: app.config.jobs.rollup_s, 300.0),
     Job("readings", readings.run, lambda app: app.config.jobs.readings_s, 300.0),
+    Job("alerts", alerts.run, lambda app: app.config.store.flush_s, 120.0),
     Job("publish", publish.run, lambda app: app.config.jobs.publish_s, 900.0),
     Job("prune", prune.run, lambda app: app.config.jobs.prune_s, 900.0),
 )

@@ -12,7 +12,23 @@ import pytest
 
 from tracker import __version__, config
 from tracker.config import Config, SourceDefaults, SourceSettings
-from tracker.config_schema import DAY, HOUR, YEAR, Extract, Http, Jobs, Meter, Spikes, Store, Tone, Tracker, Window
+from tracker.config_alerts import crontab
+from tracker.config_schema import (
+    DAY,
+    HOUR,
+    YEAR,
+    Alerts,
+    Comparison,
+    Extract,
+    Http,
+    Jobs,
+    Meter,
+    Spikes,
+    Store,
+    Tone,
+    Tracker,
+    Window,
+)
 from tracker.config_values import Wrong, budget, duration, size, symbol
 from tracker.errors import ConfigError, TrackerError
 from tracker.secret import Secret
@@ -418,6 +434,117 @@ def test_secret_is_in_no_text_made_of_the_configuration(write):
     assert not [key for key in rows if "token" in key]
 
 
+# ------------------------------------------------------------------------------------- alerts
+
+
+RULE = (
+    "[alerts]\nchannels = { desk = 'jsons://desk.example/hook' }\n[[alerts.rules]]\nname = 'r'\nchannels = ['desk']\n"
+)
+
+
+def test_a_rule_has_working_defaults(write):
+    found = write(RULE + "when = 'spike'\n").alerts.rules["r"]
+    assert (found.symbols, found.channels, found.cool_down_s) == (None, ("desk",), 6 * HOUR)
+    assert (found.widths, found.severity, found.kind) == (("1h", "1d"), "notable", "organic")
+    assert found.window == Window("24h", DAY)
+
+
+def test_a_rule_takes_everything_that_suits_its_kind(write):
+    groups = "[watchlist.groups]\npond = ['frog', 'TOAD']\n"
+    rule = "when = 'spike'\ngroup = 'pond'\nwidth = '5m'\nseverity = 'high'\nkind = 'any'\ncool_down = 0\n"
+    found = write(groups + RULE + rule).alerts.rules["r"]
+    assert (found.symbols, found.widths, found.severity, found.kind) == (("FROG", "TOAD"), ("5m",), "high", "any")
+    assert found.cool_down_s == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "comparison"),
+    [
+        ("sentiment_score > 80", Comparison("sentiment_score", ">", 80, 0, 100)),
+        ("volume_z<=-2.5", Comparison("volume_z", "<=", -2.5, None, None)),
+        ("  buzz  >=  3 ", Comparison("buzz", ">=", 3, 0, None)),
+        ("bullish_ratio < 0.25", Comparison("bullish_ratio", "<", 0.25, 0, 1)),
+    ],
+)
+def test_a_comparison_names_a_column_and_a_number(write, given: str, comparison: Comparison):
+    found = write(RULE + f"when = '{given}'\nwindow = '1h'\n").alerts.rules["r"]
+    assert (found.when, found.comparison, found.window.name) == ("crossing", comparison, "1h")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "sentiment_score > 100", "sentiment_score >= 0", "sentiment_score < 0", "sentiment_score > 101", "messages >= 0",
+        "bullish_ratio <= 1", "volume_change < -1", "sentiment_score = 80", "sentiment_score > high", "score > 80",
+        "sentiment_score > 80 and buzz > 2", "80 < sentiment_score", "messages > -1", "Spike", "",
+    ],
+)  # fmt: skip
+def test_a_comparison_that_can_not_turn_is_refused(write, given: str):
+    with pytest.raises(ConfigError, match=r"alerts\.rules\[0\]\.when: found"):
+        write(RULE + f"when = '{given}'\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "spelt"),
+    [
+        ("0 8 * * 1-5", "0 8 * * mon,tue,wed,thu,fri"),
+        ("*/20 8-9,17 * * *", "0,20,40 8,9,17 * * *"),
+        ("0 0 * * 0", "0 0 * * sun"),
+        ("0 0 * * 5-7", "0 0 * * sun,fri,sat"),
+        ("0 0 * * fri-sun", "0 0 * * sun,fri,sat"),
+        ("0 0 * * 7,1", "0 0 * * sun,mon"),
+        ("0 0 * * */2", "0 0 * * sun,tue,thu,sat"),
+        ("5/30 * 29 FEB *", "5,35 * 29 2 *"),
+        ("0 0 31 jan-mar *", "0 0 31 1,2,3 *"),
+    ],
+)
+def test_a_crontab_line_is_spelt_out_with_the_days_that_crontab_means(given: str, spelt: str):
+    assert crontab(given) == spelt
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 8",
+        "5-1 * * * *", "*/0 * * * *", "a * * * *", "* * * foo *", "* * * * mo", "1,,2 * * * *", "-1 * * * *",
+        "0 0 31 2,4 *", "0 0 13 * 5", "*-5 * * * *", "1-2-3 * * * *", "@daily", "٣ * * * *", None, 5,
+    ],
+)  # fmt: skip
+def test_what_is_no_crontab_line_is_refused(given: object):
+    with pytest.raises(Wrong):
+        crontab(given)
+
+
+def test_an_address_of_a_channel_is_a_secret_as_are_its_parts(write):
+    channels = "[alerts.channels]\ndesk = 'slack://${WORD}/T1234567890/token-of-sixteen'\nhook = { url = 'ntfy://h', insecure = true }\n"
+    found = write(channels)
+    assert not found.alerts.channels["desk"].insecure
+    assert found.alerts.channels["hook"].insecure
+    masked = {secret.reveal() for secret in config.secrets(found)}
+    assert {
+        f"slack://{MARKER}/T1234567890/token-of-sixteen",
+        MARKER,
+        "T1234567890",
+        "token-of-sixteen",
+        "ntfy://h",
+    } == masked
+    for text in (repr(found.alerts), str(found.alerts.channels["desk"]), repr(config.in_force(found))):
+        assert not [secret for secret in masked if secret in text]
+
+
+def test_rules_are_in_force_key_by_key(write):
+    rows = dict(config.in_force(write(RULE + "when = 'buzz > 3'\n")))
+    assert rows["alerts.rules.r.comparison.column"] == "buzz"
+    assert rows["alerts.rules.r.channels"] == '["desk"]'
+    assert rows["alerts.channels.desk.private"] == "false"
+    assert rows["alerts.timeout_s"] == "20.0"
+
+
+@pytest.mark.parametrize("link", ["", "https://desk.example/{symbol}?a=b", "http://127.0.0.1:8787/symbol/{symbol}"])
+def test_a_link_leads_to_the_web_or_nowhere(write, link: str):
+    assert write(f"[alerts]\nlink = '{link}'\n").alerts.link == link
+
+
 # ------------------------------------------------------------------------------------- what others ask of it
 
 
@@ -486,6 +613,7 @@ def test_shipped_file_states_the_defaults():
     found = config.load(SHIPPED, {}, known_sources=shipped_known())
     assert (found.http, found.extract, found.tone) == (Http(), Extract(), Tone())
     assert (found.meter, found.spikes, found.jobs) == (Meter(), Spikes(), Jobs())
+    assert found.alerts == Alerts()
     assert found.tracker == Tracker(data_dir=SHIPPED.parent / "data")
     assert found.store == Store(path=found.tracker.data_dir / "tracker.duckdb")
 
@@ -494,18 +622,23 @@ def test_shipped_file_mentions_every_key():
     text = SHIPPED.read_text(encoding="utf-8")
     for key in config.keys({"chirp": CHIRP}):
         # a source's table shows its keys once, for all sources; those of [http] it merely takes over
-        assert re.search(rf"^(?:#\s*)?{key.rpartition('.')[2]} = ", text, re.MULTILINE), key
+        last = key.rpartition(".")[2]
+        assert re.search(rf"^(?:#\s*)?(?:{last} = |\[\[{re.escape(key)}\]\])", text, re.MULTILINE), key
 
 
 def test_commented_examples_of_the_shipped_file_are_right(tmp_path: Path):
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-    examples = [re.sub(r"^# (?=[\w\"]+[ \w\"]* = )", "", line) for line in lines]
+    examples = [re.sub(r"^# (?=[\w\"]+[ \w\"]* = |\[)", "", line) for line in lines]
     doubled = [line for line in examples if not re.match(r"credentials = \{ feed_token", line)]
     path = tmp_path / "config.toml"
     path.write_text("\n".join(doubled), encoding="utf-8")
-    assert len(tomllib.loads(path.read_text())["alerts"]["rules"]) == 1
+    assert len(tomllib.loads(path.read_text())["alerts"]["rules"]) == 3
     names = re.findall(r"\$\{([A-Z_]{5,})\}", path.read_text())
-    found = config.load(path, dict.fromkeys(names, "given"), known_sources=shipped_known())
+    given = {**dict.fromkeys(names, "given"), "DESK_CHANNEL": "discord://given"}
+    found = config.load(path, given, known_sources=shipped_known())
+    assert {rule.when for rule in found.alerts.rules.values()} == {"spike", "label_change", "digest"}
+    assert found.alerts.rules["moods"].symbols == ("BABA", "BIDU", "JD")
+    assert found.alerts.channels["here"].private
     assert found.extract.aliases == {"the mouse house": "DIS"}
     assert found.sources["x"].credentials == {"bearer_token": Secret("given")}
     assert found.sources["reddit"].credentials.keys() == {"client_id", "client_secret"}

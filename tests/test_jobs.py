@@ -11,14 +11,17 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 import jobs
 from jobs import JOBS, Job, build, guard, rearm, scheduler
+from jobs.alerts import next_time
 from tracker.app import App, load_config
-from tracker.errors import StoreFatal, StoreLocked, TrackerError
+from tracker.config_alerts import crontab
+from tracker.errors import BadInput, StoreFatal, StoreLocked, TrackerError
 
 ROOT = Path(__file__).resolve().parent.parent
 FAR = 1000.0  # seconds: later than any test
@@ -149,6 +152,36 @@ async def test_a_job_never_overlaps_itself_and_skipped_runs_are_said_quietly(cap
             await until(lambda: sum("skipped" in record.getMessage() for record in caplog.records) >= 2)
     assert run.most_inside == run.started == 1
     assert {record.levelno for record in caplog.records if record.name == "jobs"} == {logging.DEBUG}
+
+
+# --------------------------------------------------------------------------------------------------- crontab
+
+
+def new_york(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("America/New_York")).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("line", "after", "due"),
+    [
+        ("0 8 * * 1-5", "2026-11-17T07:59:59.9", "2026-11-17T08:00"),
+        ("0 8 * * 1-5", "2026-11-17T08:00", "2026-11-18T08:00"),
+        ("0 8 * * 1-5", "2026-11-20T09:00", "2026-11-23T08:00"),  # Friday to Monday, as crontab counts, not to Tuesday
+        ("0 8 * * 0", "2026-11-17T09:00", "2026-11-22T08:00"),  # 0 is Sunday
+        ("0 8 * * 7", "2026-11-17T09:00", "2026-11-22T08:00"),
+        ("*/20 9-10 * * *", "2026-11-17T10:40", "2026-11-18T09:00"),
+        ("0 0 29 2 *", "2026-11-17T10:40", "2028-02-29T00:00"),
+        ("0 8 * * *", "2026-10-31T09:00", "2026-11-01T08:00"),  # the night in which clocks go back
+        ("0 8 * * *", "2027-03-13T09:00", "2027-03-14T08:00"),
+    ],
+)
+def test_a_digest_is_due_when_a_crontab_in_new_york_says_so(line: str, after: str, due: str) -> None:
+    assert next_time(crontab(line), "America/New_York", new_york(after)) == new_york(due)
+
+
+def test_a_line_that_no_timetable_knows_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="a time that no timetable knows"):
+        next_time("61 * * * *", "UTC", datetime.now(UTC))
 
 
 # --------------------------------------------------------------------------------------------------- bad runs

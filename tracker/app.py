@@ -24,12 +24,13 @@ from tracker import config as configuration
 from tracker import sources
 from tracker.clock import SystemClock, floor_to
 from tracker.config import Config, SourceDefaults, SourceSettings
-from tracker.errors import BadInput, StoreError, StoreLocked
+from tracker.errors import BadInput, StoreError, StoreFatal, StoreLocked
 from tracker.http import Access, Gate, Http
 from tracker.ingest import Analysis, PollPlan
 from tracker.log import Changes, event
 from tracker.mentions import make_finder
 from tracker.models import Batch
+from tracker.notify import NextTime, Teller
 from tracker.pacing import Budget, Pace, limit_scope
 from tracker.poller import Poller, Target
 from tracker.store import Opening, Store
@@ -223,6 +224,7 @@ class App:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._last_reading_at: datetime | None = None
         self._changes = Changes(False)
+        self.teller = Teller(config, self.store, self.clock, self.in_store, self.fail)
         self._prepared = False  # the file has the shape and the settings of this program
 
     async def open(self) -> None:
@@ -317,7 +319,7 @@ class App:
             if not self._prepared:
                 self._prepare(wait_s)
             if self._last_reading_at is None or at > self._last_reading_at:
-                self.store.take_readings(at, self.clock.now(), wait_s)
+                self._take_readings(at, wait_s)
                 self._last_reading_at = at
             if self.store.waiting:
                 self.store.flush(wait_s)
@@ -326,6 +328,20 @@ class App:
             return
         if self._changes.changed("locked", False):
             event(log, "info", "the database is free again; everything that was kept is stored")
+
+    def _take_readings(self, at: datetime, wait_s: float) -> None:
+        """Readings, and what the rules make of them, in one transaction. A mistake in a rule never costs the readings."""
+        now = self.clock.now()
+        if not self.teller.has_rules:
+            self.store.take_readings(at, now, wait_s)
+            return
+        try:
+            self.store.take_readings(at, now, wait_s, lambda connection: self.teller.evaluate(connection, at, now))
+        except (StoreLocked, StoreFatal):
+            raise
+        except Exception as error:
+            event(log, "error", "the rules of alerts failed; the readings are taken without them", exc_info=error)
+            self.store.take_readings(at, now, wait_s)
 
     def _say_held(self, error: StoreLocked) -> None:
         if self._changes.changed("locked", True):
@@ -338,6 +354,10 @@ class App:
             await self.in_store(self.store.rollup, 1.0)
         except StoreLocked:  # flush says so once; the next one makes it up
             return
+
+    async def tell(self, next_time: NextTime) -> None:
+        """Digests that are due into the outbox, and what waits there to its receivers; they are told by themselves."""
+        await self.teller.tick(next_time)
 
     async def publish(self) -> None:
         """The read copy, where one is configured."""
@@ -369,7 +389,7 @@ class App:
     async def close(self, drain_s: float = 2.0) -> None:
         """Finish the pages in hand, commit, let go."""
         self.stopping.set()
-        await self.poller.drain(drain_s)
+        await asyncio.gather(self.poller.drain(drain_s), self.teller.drain(drain_s))
         if self.failure is None:
             try:
                 await self.flush(wait_s=1.0)

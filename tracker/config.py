@@ -21,7 +21,9 @@ from types import MappingProxyType
 from tracker import __version__
 from tracker import config_table as t
 from tracker import config_values as v
+from tracker.config_alerts import read_alerts, secrets_of
 from tracker.config_schema import (
+    Alerts,
     Config,
     Extract,
     Http,
@@ -46,7 +48,7 @@ __all__ = ["Config", "SourceDefaults", "SourceSettings", "find", "in_force", "ke
 
 _NAME = "config.toml"
 # keys whose value may be any text, and so may hold something secret where it came from the environment
-_FREE_TEXT = frozenset({"base_url", "contact", "user_agent", "data_dir", "path", "publish", "lexicon"})
+_FREE_TEXT = frozenset({"base_url", "contact", "user_agent", "data_dir", "path", "publish", "lexicon", "link"})
 
 
 # ------------------------------------------------------------------------------------- the file
@@ -157,13 +159,14 @@ def _read(
         spikes=_spikes(root.table("spikes")),
         store=_store(root.table("store"), base, tracker.data_dir),
         jobs=_jobs(root.table("jobs")),
+        alerts=Alerts(),
         path=path,
         written=MappingProxyType(root.notes.written),
     )
     _web(root.table("web"))
-    _alerts(root.table("alerts"))
+    alerts = read_alerts(root.table("alerts"), watchlist.groups, config.meter.windows)
     root.close()
-    return config
+    return dataclasses.replace(config, alerts=alerts)
 
 
 # ------------------------------------------------------------------------------------- table by table
@@ -323,24 +326,6 @@ def _web(table: t.Table) -> None:
     table.close()
 
 
-def _alerts(table: t.Table) -> None:
-    """Reserved: its keys are known; values are not looked into and, for the tokens in them, not shown."""
-    rules: list[object] = []
-    rules = table.take("rules", _array, rules, t.mask)
-    for index, rule in enumerate(rules):
-        one = t.Table(f"{table.path}.rules[{index}]", rule, table.notes, t.mask)
-        one.know("name", "when", "symbols", "group", "cool_down", "channels")
-        one.close()
-    table.table("channels", t.mask)
-    table.close()
-
-
-def _array(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise v.Wrong("an array of tables")
-    return value
-
-
 # ------------------------------------------------------------------------------------- what others ask of it
 
 
@@ -356,7 +341,8 @@ def user_agent(config: Config) -> str:
 
 def secrets(config: Config) -> tuple[Secret, ...]:
     """Every secret value of the configuration, for the log to mask."""
-    return tuple(secret for source in config.sources.values() for secret in source.credentials.values())
+    of_sources = (secret for source in config.sources.values() for secret in source.credentials.values())
+    return (*of_sources, *secrets_of(config.alerts))
 
 
 def in_force(config: Config) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from typing import Literal
 from tracker.secret import Secret
 
 LogFormat = Literal["text", "json"]
+When = Literal["spike", "label_change", "crossing", "quiet", "source_down", "digest"]
 PaceBy = Literal["source", "host"]
 Scorer = Literal["lexicon", "vader"]
 
@@ -194,6 +195,61 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """``sentiment_score > 80``: a column of the readings against a number."""
+
+    column: str
+    op: Literal[">", ">=", "<", "<="]
+    number: float
+    low: float | None  # the least value that the column can have; None: there is none
+    high: float | None  # the greatest one
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.op} {self.number:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """[[alerts.rules]]: what is worth telling, and to whom."""
+
+    name: str  # unique; it names the rule in the tables
+    when: When
+    channels: tuple[str, ...]  # names of channels, at least one
+    comparison: Comparison | None = None  # of a crossing
+    symbols: tuple[str, ...] | None = (
+        None  # its own or those of its group; None: the watch-list, all symbols if that is empty
+    )
+    cool_down_s: float = 6 * HOUR  # after an event no other one about the same symbol is told for so long
+    widths: tuple[str, ...] = ("1h", "1d")  # buckets in which spikes are looked for: 5m, 1h, 1d
+    severity: str = "notable"  # least severity of a spike that is told: notable, high, extreme
+    kind: str = "organic"  # spikes that are told: organic, copied, any
+    window: Window = Window("24h", DAY)  # the readings that it looks at
+    cron: str = ""  # when a digest is due, in the market's zone; every field spelt out
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """[alerts.channels]: where alerts go."""
+
+    name: str
+    url: Secret  # an address as apprise has them; never shown, logged or stored
+    insecure: bool = False  # it may be asked without encryption or without a checked certificate
+    private: bool = False  # it may lie on this machine or in a private network
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """[alerts]: who is told what. Without rules nothing is."""
+
+    rules: Mapping[str, AlertRule] = field(default_factory=lambda: MappingProxyType({}))  # by name, in the file's order
+    channels: Mapping[str, Channel] = field(default_factory=lambda: MappingProxyType({}))  # by name
+    link: str = "https://stocktwits.com/symbol/{symbol}"  # where to read on; empty: nowhere
+    timeout_s: float = 20.0  # a receiver that has not answered after so long is given up
+    attempts: int = 8  # so many tries, within a day
+    backoff_s: float = 30.0  # wait after the first failure; it doubles with each, up to an hour
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that the operator decided, checked as a whole."""
 
@@ -207,5 +263,6 @@ class Config:
     spikes: Spikes
     store: Store
     jobs: Jobs
+    alerts: Alerts
     path: Path  # the file that it was read from
     written: Mapping[str, str]  # key -> value as written, where an environment variable went in: it may be secret

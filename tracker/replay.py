@@ -30,10 +30,24 @@ from typing import Any, BinaryIO, Literal
 from tracker.app import analysis_of, prepare_store, universe_of
 from tracker.archive import EXPORT, ArchiveFile, Chunk, chunks, find_files, parser_of, read_items
 from tracker.config import Config
+from tracker.config_schema import Alerts
 from tracker.errors import BadInput
 from tracker.ingest import Analysis, digest
 from tracker.log import event
-from tracker.models import Batch, Deletion, DeletionRow, Flaw, Item, MentionRow, MessageRow, PollReport, ToneRow
+from tracker.models import (
+    BallotRow,
+    Batch,
+    Deletion,
+    DeletionRow,
+    Flaw,
+    Item,
+    MentionRow,
+    MessageRow,
+    PollReport,
+    ToneRow,
+)
+from tracker.notify_dry import rehearse
+from tracker.notify_rules import ground_of
 from tracker.store import Connection, Store, derive
 from tracker.store.connect import aware_utc, naive_utc, transaction
 from tracker.store.write import apply
@@ -42,7 +56,7 @@ from tracker.wire import EARLIEST, FUTURE_SLACK
 log = logging.getLogger(__name__)
 
 Readings = Literal["hourly", "daily"]
-Stage = Literal["reading", "rollup", "readings"]
+Stage = Literal["reading", "rollup", "readings", "alerts"]
 
 FOLLOWS = timedelta(days=31)  # a file that begins so soon after the one before goes on where that ended
 _WORKERS = 2
@@ -85,6 +99,7 @@ class ReplayReport:
     spikes: int  # that stand in the time that the archive covers; 0 without the clock
     first_at: datetime | None  # oldest message; None without any
     last_at: datetime | None  # newest message
+    alerts: int = 0  # events in that time that the rules would have told; nothing is sent
     passed_over: int = 0  # files in folders whose suffix the format does not claim
     warnings: tuple[str, ...] = ()  # files that are no such archive, each with the reason
 
@@ -126,13 +141,14 @@ def replay(
             run.finish(error)
             raise
         run.finish()
-    spikes = taken = 0
+    spikes = taken = alerts = 0
     if clock:
         run.tell("rollup")
         store.rollup(_WAIT_S)
         spikes = run.count_spikes()
         if readings is not None:
             taken = run.take_readings(readings)
+            alerts = run.rehearse_alerts(config, now)
     return ReplayReport(
         files=sum(not state.warning for state in run.states),
         messages_read=run.messages,
@@ -143,6 +159,7 @@ def replay(
         spikes=spikes,
         first_at=run.first_at,
         last_at=run.last_at,
+        alerts=alerts,
         passed_over=found.passed_over,
         warnings=tuple(state.warning for state in run.states if state.warning),
     )
@@ -178,6 +195,7 @@ class _Part:
     messages: list[tuple[Any, ...]]
     mentions: list[tuple[Any, ...]]
     tones: list[tuple[Any, ...]]
+    ballots: list[tuple[Any, ...]]
     deletions: list[tuple[Any, ...]]  # the last field, the time, is None where nothing before it in the piece has one
     oldest: datetime | None
     newest: datetime | None
@@ -207,6 +225,7 @@ class _Exported(Analysis):
 _message_fields = attrgetter(*MessageRow.__slots__)
 _mention_fields = attrgetter(*MentionRow.__slots__)
 _tone_fields = attrgetter(*ToneRow.__slots__)
+_ballot_fields = attrgetter(*BallotRow.__slots__)
 _deletion_fields = attrgetter(*DeletionRow.__slots__)
 
 
@@ -225,6 +244,7 @@ def _digest_job(job: _Job, analysis: Analysis) -> _Read:
             messages=list(map(_message_fields, rows.messages)),
             mentions=list(map(_mention_fields, rows.mentions)),
             tones=list(map(_tone_fields, rows.tones)),
+            ballots=list(map(_ballot_fields, rows.ballots)),
             deletions=[
                 *((*_deletion_fields(row)[:-1], None) for row in early),
                 *map(_deletion_fields, rows.deletions),
@@ -386,6 +406,7 @@ def _portable(config: Config) -> Config:
         written={},
         watchlist=replace(config.watchlist, groups=dict(config.watchlist.groups)),
         extract=replace(config.extract, aliases=dict(config.extract.aliases)),
+        alerts=Alerts(rules={}, channels={}),
     )
 
 
@@ -591,6 +612,16 @@ class _Run:
         self.tell("readings", len(wanted), len(wanted))
         return taken
 
+    def rehearse_alerts(self, config: Config, now: datetime) -> int:
+        """Dry alerts of all simulated readings; how many events lie in the time of this archive."""
+        if self.first_at is None or self.last_at is None or not config.alerts.rules:
+            return 0
+        self.tell("alerts")
+        with self._store.writing(_WAIT_S) as connection:
+            told = rehearse(connection, ground_of(config), now)
+        last = moments(self.first_at, self.last_at, _STEP["daily"])[-1]
+        return sum(self.first_at <= event.at <= last for event in told)
+
 
 def _batch(source: str, stream: str, file: int, part: _Part, known_at: datetime) -> Batch:
     """A piece as rows again. ``known_at``: when deletions without a time became known."""
@@ -601,6 +632,7 @@ def _batch(source: str, stream: str, file: int, part: _Part, known_at: datetime)
         messages=tuple(MessageRow(*row) for row in part.messages),
         mentions=tuple(MentionRow(*row) for row in part.mentions),
         tones=tuple(ToneRow(*row) for row in part.tones),
+        ballots=tuple(BallotRow(*row) for row in part.ballots),
         deletions=tuple(DeletionRow(*(*row[:-1], row[-1] or known_at)) for row in part.deletions),
         fetched_at=part.newest or known_at,
     )

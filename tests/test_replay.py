@@ -534,6 +534,23 @@ def test_order_of_files_changes_nothing_that_is_derived(another: Callable[[], Pl
     assert all(len(table) > 0 for table in found[0][1:])
 
 
+def test_an_archive_in_pieces_is_what_it_is_at_once(another: Callable[[], Place], tmp_path: Path) -> None:
+    """Each file in a run of its own, in whatever order: the seams between them were listened to all the same."""
+    lines = talk(24 * 9)
+    paths = [write(tmp_path / f"{n}.ndjson", part) for n, part in enumerate((lines[:300], lines[300:500], lines[500:]))]
+    found = []
+    for runs in ([paths], [[path] for path in paths], [[path] for path in reversed(paths)]):
+        place = another()
+        for run in runs:
+            place.replay(*run)
+        polls = place.rows("SELECT count(*) FROM polls")
+        place.replay(*runs[-1])  # once more changes nothing
+        assert place.rows("SELECT count(*) FROM polls") == polls
+        found.append([place.table(name) for name in ("buckets", "coverage_hours", "spikes")])
+    assert found[0] == found[1] == found[2]
+    assert all(found[0])
+
+
 def test_clock_reads_what_each_moment_alone_would_have_read(
     place: Place, another: Callable[[], Place], tmp_path: Path
 ) -> None:

@@ -559,6 +559,7 @@ class _Run:
         connection = self._connect()
         with transaction(connection):
             _write_reports(connection, reports)
+            _join_stored(connection)
         self._let_go()
 
     def _reports(self) -> list[tuple[PollReport, _Tally]]:
@@ -640,16 +641,17 @@ def _batch(source: str, stream: str, file: int, part: _Part, known_at: datetime)
 
 def _write_reports(connection: Connection, reports: Sequence[tuple[PollReport, _Tally]]) -> None:
     """One row of ``polls`` each, save for those that stand there already and have nothing new to tell."""
-    known = set(
-        connection.execute(
-            """SELECT source, stream, started_at, covers_from FROM polls
-               WHERE up = 1 AND starts_with(stream, 'archive/')"""
-        ).fetchall()
-    )
+    stored_reports = connection.execute(
+        """SELECT source, stream, started_at, min(covers_from) FROM polls
+           WHERE up = 1 AND starts_with(stream, 'archive/') GROUP BY ALL"""
+    ).fetchall()
+    known = {(source, stream, started_at): covers_from for source, stream, started_at, covers_from in stored_reports}
     marked: dict[str, tuple[PollReport, _Tally]] = {}
     for number, (report, tally) in enumerate(reports):
-        place = (report.source, report.stream, naive_utc(report.started_at), naive_utc(report.covers_from))
-        if tally.added or tally.updated or place not in known:
+        stored = known.get((report.source, report.stream, naive_utc(report.started_at)))
+        covers_from = naive_utc(report.covers_from)
+        is_known = stored is not None and covers_from is not None and stored <= covers_from
+        if tally.added or tally.updated or not is_known:
             marked[f"{_MARK}{number}"] = (report, tally)
     if not marked:
         return
@@ -667,6 +669,22 @@ def _write_reports(connection: Connection, reports: Sequence[tuple[PollReport, _
             [report.error for report, _ in marked.values()],
         ],
     )
+
+
+def _join_stored(connection: Connection) -> None:
+    """The same for files of other runs: an archive in pieces was listened to like one that is read at once."""
+    moved = connection.execute(
+        """UPDATE polls SET covers_from = ended.before FROM (
+               SELECT source, stream, started_at, covers_from,
+                      max(started_at) OVER (PARTITION BY source ORDER BY covers_from, started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+               FROM polls WHERE up = 1 AND covers_from IS NOT NULL AND starts_with(stream, 'archive/')) AS ended
+           WHERE polls.source = ended.source AND polls.stream = ended.stream AND polls.started_at = ended.started_at AND polls.covers_from = ended.covers_from
+             AND ended.before < ended.covers_from AND ended.covers_from <= ended.before + to_seconds($1)
+           RETURNING polls.source, polls.stream, polls.covers_from""",
+        [FOLLOWS.total_seconds()],
+    ).fetchall()
+    for source, stream, covers_from in moved:
+        connection.execute("INSERT INTO touched_coverage VALUES (?, ?, ?)", [source, stream, covers_from])
 
 
 def _report(state: _State, span: Span, covers_from: datetime) -> PollReport:

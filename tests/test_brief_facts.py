@@ -25,6 +25,7 @@ from tracker.store.connect import Opening, opened
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = MIDNIGHT - timedelta(days=21)
 OPINIONS = MIDNIGHT - timedelta(hours=9)
+CHATTER = " ".join(f"{one}{other}x" for one in "abcdefghij" for other in "klmnopqrs")  # what words are told apart from
 
 
 def said() -> list[Said]:
@@ -38,6 +39,7 @@ def said() -> list[Said]:
         day = START + timedelta(days=number)
         told += crowd(day + 15 * HOUR, "BABA", bulls=0 if gloomy else 3, bears=3 if gloomy else 0)
         told += crowd(day + 12 * HOUR, "SPY", others=10)
+        told.append(say(day + 11 * HOUR, "SPY", f"{CHATTER} {chr(ord('a') + number) * 2}"))
         if number < 6:
             told += crowd(day + 9 * HOUR, "OLD", bulls=4)
     told += crowd(OPINIONS, "BABA", bulls=30, every=timedelta(seconds=30))

@@ -76,7 +76,7 @@ def drivers_by_hand(world: World, symbol: str, since: datetime, until: datetime)
     found = {}
     for word, number in uses.items():
         known = {author for _, author in authors[word] if author is not None}
-        if number < 3 or len(known) < 2 or word == symbol.lower():
+        if number < 3 or len(known) < 2 or word == symbol.lower() or around.total() < PRIOR:
             continue
         prior = 0.5 + PRIOR * (around[word] / around.total() if around.total() else 0)
         now = (number + prior) / (uses.total() - number + PRIOR + 1 - prior)

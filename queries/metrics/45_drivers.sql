@@ -49,7 +49,7 @@ CREATE OR REPLACE MACRO drivers_of(for_windows) AS TABLE
     ), candidates AS MATERIALIZED (
         SELECT symbol, starts_at, ends_at, term, count(*) AS uses
         FROM (SELECT symbol, starts_at, ends_at, author, unnest(words) AS term FROM said) ANTI JOIN names USING (symbol, term)
-        GROUP BY ALL HAVING count(*) >= 3 AND count(DISTINCT author) >= 2
+        WHERE NOT is_function_word(term) GROUP BY ALL HAVING count(*) >= 3 AND count(DISTINCT author) >= 2
     ), terms AS (
         SELECT DISTINCT term FROM candidates
     ), earlier AS (
@@ -76,8 +76,9 @@ CREATE OR REPLACE MACRO drivers_of(for_windows) AS TABLE
         SELECT candidates.*, said_sums.words, said_sums.messages, coalesce(earlier_uses.uses, 0)::BIGINT AS uses_before, coalesce(earlier_sums.words, 0) AS words_before,
                earlier_sums.messages AS messages_before, coalesce(around_uses.uses / around_sums.words, 0) AS prior_share
         FROM candidates JOIN said_sums USING (symbol, starts_at, ends_at) LEFT JOIN earlier_sums USING (symbol, starts_at, ends_at)
-        LEFT JOIN earlier_uses USING (symbol, starts_at, ends_at, term) LEFT JOIN around_sums USING (symbol, starts_at, ends_at)
+        LEFT JOIN earlier_uses USING (symbol, starts_at, ends_at, term) JOIN around_sums USING (symbol, starts_at, ends_at)
         LEFT JOIN around_uses USING (symbol, starts_at, ends_at, term)
+        WHERE around_sums.words >= 1000  -- a prior does not weigh more than what it was made from
     ), scored AS (
         SELECT *, driver_log_odds(uses, words, uses_before, words_before, prior_share, 1000) AS log_odds, driver_sd(uses, uses_before, prior_share, 1000) AS sd FROM counted
     )
@@ -92,7 +93,8 @@ CREATE OR REPLACE MACRO drivers_of(for_windows) AS TABLE
 -- (Monroe, Colaresi & Quinn 2008), the prior being 1,000 uses of words as they are spread in what was said about any symbol in those days, each wording once a day.
 -- At most some 19,000 messages are read for the prior: of each of the 14 days some 1,333, those with the lowest text_key, which is a
 -- hash. A word has to stand in at least 3 messages by at least 2 authors, so that one who pastes drives nothing, and z >= 1.645: less than one word in twenty would pass by chance.
--- Left out is the symbol's own name.
+-- Left out are the symbol's own name and function words (is_function_word). Where fewer than 1,000 uses of words stand behind the prior, in the first days of
+-- a tracker, nothing can be told apart and there is no row.
 -- Units: messages, shares 0..1 of the organic messages with a text; share_before is NULL where nothing was said before.
 -- Example: FROM drivers('BABA', TIMESTAMP '2026-11-20', TIMESTAMP '2026-11-21') LIMIT 10;
 CREATE OR REPLACE MACRO drivers(for_symbol, since_at, until_at) AS TABLE

@@ -8,18 +8,21 @@ import json
 import subprocess
 import time
 import traceback
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from click.testing import CliRunner
+from fakes import make_batch, message
 from world import REFUSED, World
 from world_corpus import invent
 from world_daemon import ask, command, database, environment, stored, tracker, write_config
 from world_posts import Post, reddit_feed, stocktwits_page
 
 from tracker.cli import main
+from tracker.store import Opening, Store
 
 pytestmark = pytest.mark.slow
 
@@ -353,6 +356,18 @@ def test_once_ends_with_3_when_some_sources_fail_and_with_1_when_all_do(tmp_path
         world.fault("reddit", REFUSED, REFUSED)
         none = tracker(config, "once")
         assert none.returncode == 1, none.stderr
+
+
+def test_once_rolls_up_what_waits_in_the_journal_too(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {}, sources=())
+    assert tracker(config, "once", "rollup").returncode == 0
+    store = Store(Opening(database(config)))
+    at = datetime.now(UTC) - timedelta(minutes=20)
+    for symbol in ("GME", "BABA"):  # after the first one there is a reading: none is due with the second
+        store.standing(at)
+        store.keep(make_batch(message(f"${symbol} is up", symbol, at=at), at=at))
+        assert tracker(config, "once", "rollup").returncode == 0
+        assert ask(database(config), f"SELECT DISTINCT messages FROM buckets WHERE symbol = '{symbol}'") == [(1,)]
 
 
 def test_mistakes_in_arguments_end_with_2_and_a_hint(full: Path) -> None:

@@ -133,7 +133,7 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
                 await settle(tasks)
                 if now is not None:
                     break
-        if "readings" in jobs or "poll" in jobs:
+        if {"poll", "readings", "rollup"} & set(jobs):  # what waits in the journal is to be rolled up as well
             await app.flush(wait_s=10.0)
         if "rollup" in jobs or "poll" in jobs:
             await app.rollup()

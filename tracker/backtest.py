@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tracker import __version__
+from tracker import __version__, metrics
 from tracker.errors import BadInput
 from tracker.render import plain
 from tracker.reports import canonical, from_database
@@ -115,9 +115,7 @@ def ask(
     """The question in full: who is meant, and for what is not given the whole of what is stored. BadInput for what does not fit."""
     if sum((bool(symbols), group is not None, everything)) != 1:
         raise BadInput("whose readings?", None, "expected symbols, --group NAME or --all, one of the three")
-    windows = [
-        name for (name,) in connection.execute("SELECT window_name FROM meter_windows ORDER BY seconds").fetchall()
-    ]
+    windows = metrics.windows(connection)
     if window not in windows:
         raise BadInput("there is no such window", window, f"expected one of {', '.join(windows)}")
     first, last = _span(connection, window)
@@ -155,14 +153,10 @@ def _spoken_of(connection: Connection, since: datetime, until: datetime, window:
 
 
 def _members(connection: Connection, group: str) -> list[str]:
-    members = connection.execute(
-        "SELECT DISTINCT group_name, symbol FROM watchlist WHERE group_name IS NOT NULL ORDER BY ALL"
-    ).fetchall()
-    found = [symbol for name, symbol in members if name == group]
-    if not found:
-        known = ", ".join(dict.fromkeys(name for name, _ in members)) or "none is configured"
-        raise BadInput("there is no such group", group, f"known are {known}")
-    return found
+    known = metrics.groups(connection)
+    if group not in known:
+        raise BadInput("there is no such group", group, f"known are {', '.join(known) or 'none is configured'}")
+    return known[group]
 
 
 # ------------------------------------------------------------------------------------------------ rows

@@ -12,7 +12,7 @@ import click
 
 from tracker.alerts import from_json, mark_of
 from tracker.app import store_of
-from tracker.cli_context import with_context
+from tracker.cli_context import READ_WAIT_S, with_context
 from tracker.config import Config
 from tracker.config_schema import AlertRule
 from tracker.errors import BadInput
@@ -24,7 +24,6 @@ from tracker.store import alerts as outbox
 from tracker.store.alerts import Alert, StoredState
 
 _PARTLY = 3  # the exit code where some of it failed, each named
-_WAIT_S = 15.0  # how long a question waits for a writer to let go
 _TEST = Letter(
     key="0" * 16,
     title="tracker: test of this channel",
@@ -71,7 +70,7 @@ def list_(config: Config, limit: int, as_json: bool) -> None:
     store = store_of(config)
     found: list[Alert] = []
     if store.exists:
-        with store.reading(_WAIT_S) as connection:
+        with store.reading(READ_WAIT_S) as connection:
             found = outbox.recent(connection, limit)
     if as_json:
         rows = [{field.name: plain(getattr(alert, field.name)) for field in fields(Alert)} for alert in found]
@@ -90,7 +89,7 @@ def rules(config: Config, as_json: bool) -> None:
     stored: dict[tuple[str, str], StoredState] = {}
     waiting = 0
     if store.exists:
-        with store.reading(_WAIT_S) as connection:
+        with store.reading(READ_WAIT_S) as connection:
             stored, waiting = outbox.states(connection), outbox.waiting(connection)
     checked = asyncio.run(try_channels(config.alerts.channels, config.alerts.timeout_s, None))
     shown = [_rule(rule, ground, stored) for rule in config.alerts.rules.values()]

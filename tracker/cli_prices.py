@@ -19,7 +19,7 @@ from tracker.clock import SystemClock
 from tracker.config import Config
 from tracker.errors import BadInput
 from tracker.log import escape
-from tracker.render import emit, talk, text
+from tracker.render import emit, talk, text, write_text
 
 _FINE, _FAILED, _PARTLY = 0, 1, 3
 
@@ -134,7 +134,7 @@ def backtest(
     told = backtest_table.as_text(stated)
     talk.print(told, markup=False, soft_wrap=True, end="")
     if output is not None:
-        _write_text(f"{output}.about.md", [told])
+        write_text(f"{output}.about.md", [told])
     sys.exit(_FINE if stated.rows else _FAILED)
 
 
@@ -142,7 +142,7 @@ def _write(
     columns: list[str], pages: Iterable[list[tuple[Any, ...]]], form: str, about: dict[str, Any], output: str | None
 ) -> None:
     """The rows in one of the machine formats, a page at a time."""
-    _write_text(output, _json(columns, pages, about) if form == "json" else _lines(columns, pages, form))
+    write_text(output, _json(columns, pages, about) if form == "json" else _lines(columns, pages, form))
 
 
 def _lines(columns: list[str], pages: Iterable[list[tuple[Any, ...]]], form: str) -> Iterator[str]:
@@ -160,19 +160,6 @@ def _json(columns: list[str], pages: Iterable[list[tuple[Any, ...]]], about: dic
         yield separator + ",\n".join(text(columns, page, "jsonl").split("\n"))
         separator = ",\n"
     yield "\n]}\n"
-
-
-def _write_text(output: str | None, parts: Iterable[str]) -> None:
-    """To a file, or to stdout; BadInput when the file can't be written."""
-    if output is None:
-        for part in parts:
-            sys.stdout.write(part)
-        return
-    try:
-        with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123 (a path as the person wrote it)
-            file.writelines(parts)
-    except OSError as error:
-        raise BadInput("the file can't be written", output, error.strerror) from None
 
 
 COMMANDS: tuple[click.Command, ...] = (prices, backtest)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from tracker.cli_context import READ_WAIT_S, existing, moment, with_context
 from tracker.config import Config
 from tracker.errors import BadInput
 from tracker.ingest import Analysis
-from tracker.render import FORMATS, emit, plain, table, talk
+from tracker.render import FORMATS, emit, plain, table, talk, write_text
 from tracker.store import naive_utc, people
 
 
@@ -108,13 +107,7 @@ def brief(
         written = newsroom.write(facts[0], form, zone, style)
     else:
         written = newsroom.write_all(facts, form, zone, style)
-    if output is None:
-        click.echo(written, nl=False)
-        return
-    try:
-        Path(output).write_text(written, encoding="utf-8")
-    except OSError as error:
-        raise BadInput("the file can't be written", output, error.strerror) from None
+    write_text(output, [written])
 
 
 _TOP = (

@@ -35,9 +35,9 @@ from tracker.store import Connection, aware_utc, naive_utc
 __all__ = [
     "BallotOption", "Coverage", "Driver", "Episode", "GroupMember", "Headline", "LabelSpan", "LabelVisit", "Leader",
     "Parameter", "PriceContext", "Reading", "Report", "Shared", "Spike", "StreamHealth", "Volume", "ballot_results", "bind",
-    "canonical", "coverage", "dictionary", "drivers", "episodes", "group_readings", "headlines", "history", "label_spans",
+    "canonical", "coverage", "dictionary", "drivers", "episodes", "group_readings", "groups", "headlines", "history", "label_spans",
     "labels_between", "leaderboard", "load_report", "market_zone", "mentioned", "month_start", "most_reshared", "newest_moment",
-    "price_context", "reading", "reading_bounds", "reports", "run", "spikes", "stream_health", "volume",
+    "price_context", "reading", "reading_bounds", "reports", "run", "spikes", "stream_health", "volume", "windows",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -212,6 +212,22 @@ WITH edges AS (
 SELECT (SELECT count(*) FROM asked), (SELECT any_value(share) FROM heard WHERE recent),
        (SELECT any_value(share) FROM heard WHERE NOT recent), lost.gaps, lost.hours
 FROM lost"""
+
+
+def windows(connection: Connection) -> dict[str, timedelta]:
+    """The windows that readings are taken of: name -> width, shortest first."""
+    rows = connection.execute("SELECT window_name, seconds FROM meter_windows ORDER BY seconds").fetchall()
+    return {name: timedelta(seconds=seconds) for name, seconds in rows}
+
+
+def groups(connection: Connection) -> dict[str, list[str]]:
+    """The groups of the watch-list with their symbols, by name."""
+    found: dict[str, list[str]] = {}
+    for name, symbol in connection.execute(
+        "SELECT DISTINCT group_name, symbol FROM watchlist WHERE group_name IS NOT NULL ORDER BY ALL"
+    ).fetchall():
+        found.setdefault(name, []).append(symbol)
+    return found
 
 
 def market_zone(connection: Connection) -> str | None:

@@ -3,7 +3,7 @@
     readings, episodes, streams ─► Facts ─► alerts.decide ─► states, events ─► one row of the outbox for each channel
 
 ``evaluate`` runs in the transaction of the readings, so that a reading, what follows from it and the memory of having
-said so are stored together or not at all. ``rehearse`` does the same for all readings of the simulated clock at once.
+said so are stored together or not at all. ``notify_dry`` does the same for all readings of the simulated clock at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tracker.store.alerts import Alert, StoredState
 
 ITSELF = "*"  # in place of a symbol: the rule as a whole
 _BACK = timedelta(days=4)  # a daily episode that can still go on began to be over within this
-_LEADS = 5  # briefs in one transaction: each takes half a second, and others wait for the file
+_LEADS = 5  # sentences of the brief in one transaction: others wait for the file meanwhile
 _DIGEST = 20  # symbols in one digest
 _WHOLE = ("24h", "1h")  # readings by which symbols are ordered, the first that there is
 

@@ -137,7 +137,7 @@ def read_picture(
     newest = newest_known(connection)
     if newest is None:
         raise BadInput("nothing is stored yet", name, "start `tracker run`, or `tracker replay` an archive")
-    windows = {row[0]: timedelta(seconds=row[1]) for row in _ask(connection, _WINDOWS, {})}
+    windows = metrics.windows(connection)
     if window not in windows:
         raise BadInput("unknown window", window, f"expected one of {', '.join(windows)}")
     first, last = _edges(since, until or newest, days, width)
@@ -243,8 +243,6 @@ def series(picture: Picture) -> dict[str, Any]:
     found = {key: plain(value) for key, value in asdict(picture).items() if key not in ("width", "window_width")}
     return {**found, "width_seconds": picture.width.total_seconds()}
 
-
-_WINDOWS = "SELECT window_name, seconds FROM meter_windows ORDER BY seconds"
 
 _NEWEST = """
 SELECT greatest((SELECT max("at") FROM readings),

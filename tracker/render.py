@@ -143,11 +143,17 @@ def emit(
         table(columns, rows, title)
         return
     content = text(columns, rows, "markdown" if form == "table" else form)
+    write_text(output, [content + "\n"] if content else [])
+
+
+def write_text(output: str | None, parts: Iterable[str]) -> None:
+    """To a file, or to stdout without one; BadInput when the file can't be written."""
     if output is None:
-        sys.stdout.write(content + "\n" if content else "")
+        for part in parts:
+            sys.stdout.write(part)
         return
     try:
         with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123 (a path as the person wrote it)
-            file.write(content + "\n" if content else "")
+            file.writelines(parts)
     except OSError as error:
         raise BadInput("the file can't be written", output, error.strerror) from None

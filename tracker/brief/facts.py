@@ -178,10 +178,7 @@ def _kind(connection: Connection, symbol: str) -> str | None:
 
 
 def _known_group(connection: Connection, group: str) -> str:
-    rows = connection.execute(
-        "SELECT DISTINCT group_name FROM watchlist WHERE group_name IS NOT NULL ORDER BY group_name"
-    ).fetchall()
-    known = [row[0] for row in rows]
+    known = metrics.groups(connection)
     if group not in known:
         expected = f"expected one of {', '.join(known)}" if known else "no group is known"
         expected = f"{expected}; [watchlist.groups] is read when the daemon starts"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from tracker.mentions import make_finder
 from tracker.text import text_key
@@ -60,7 +60,7 @@ def stages() -> dict[str, Callable[[str], object]]:
     }
 
 
-def cpu_seconds(work: Callable[[str], object], texts: list[str]) -> float:
+def cpu_seconds(work: Callable[[Any], object], texts: list[Any]) -> float:
     started = time.process_time()
     for text in texts:
         work(text)

@@ -14,8 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tracker.app import load_config, prepare_store, store_of, universe_of
 from tracker.clock import SystemClock
+from tracker.parts import load_config, prepare_store, store_of, universe_of
 from tracker.replay import replay
 from tracker.store import Connection, Store, derive
 

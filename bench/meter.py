@@ -23,7 +23,7 @@ from statistics import median
 
 import duckdb
 
-from tracker.app import load_config, meter_constants
+from tracker.parts import load_config, meter_constants
 from tracker.store import Opening, Store
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday

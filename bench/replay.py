@@ -17,9 +17,9 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from tracker.app import load_config, prepare_store, store_of, universe_of
 from tracker.clock import SystemClock
 from tracker.config import Config
+from tracker.parts import load_config, prepare_store, store_of, universe_of
 from tracker.replay import Progress, Readings, ReplayReport, replay
 from tracker.store import Store
 

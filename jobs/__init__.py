@@ -29,7 +29,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from jobs import alerts, flush, poll, prune, publish, readings, rollup, stream
+from jobs import alerts, flush, poll, prune, publish, readings, rollup, stream, universe
 from tracker.app import App
 from tracker.errors import StoreFatal, TrackerError
 from tracker.log import event
@@ -58,6 +58,7 @@ JOBS: tuple[Job, ...] = (
     Job("alerts", alerts.run, lambda app: app.config.store.flush_s, 120.0),
     Job("publish", publish.run, lambda app: app.config.jobs.publish_s, 900.0),
     Job("prune", prune.run, lambda app: app.config.jobs.prune_s, 900.0),
+    Job("universe", universe.run, lambda app: min(universe.LOOK_S, app.config.universe.every_s), 900.0),
 )
 
 

@@ -29,9 +29,10 @@ from world_daemon import (
     write_config,
 )
 
-from tracker.app import App, load_config
+from tracker.app import App
 from tracker.errors import StoreError, StoreFatal, StoreLocked
 from tracker.notify import Teller
+from tracker.parts import load_config
 from tracker.store import Opening, Store
 from tracker.store import alerts as outbox
 from tracker.store.alerts import Alert

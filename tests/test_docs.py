@@ -8,8 +8,8 @@ import click
 import pytest
 
 from tracker import config, sources
-from tracker.app import source_defaults
 from tracker.cli import main
+from tracker.parts import source_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 PROSE = "\n".join(

@@ -25,7 +25,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # what comes over the wire; what is written to the log; what is configured; which symbols exist
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
-    ("pacing", "walk", "atom", "mentions", "tone", "render"),
+    ("pacing", "walk", "atom", "mentions", "tone", "render", "listings", "verdicts"),
+    # how well they do on what people have labelled
+    ("evaluate_mentions",),
+    # which lists there are, and what becomes of them: pure
+    ("universe_lists", "universe_merge"),
     # one answer of a server, read without acting
     ("answer",),
     # the one door to the network
@@ -35,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # a page becomes a batch; a batch becomes rows: neither knows the other. Files of archives become items
     ("ingest", "store", "archive"),
     # who is due; the SQL that people ask for by name; price bars out of files
-    ("poller", "reports", "prices"),
+    ("poller", "reports", "prices", "universe_refresh"),
     # what each column means
     ("dictionary",),
     # named SQL as typed rows
@@ -44,6 +48,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("brief", "plot", "backtest"),
     # what is worth telling: pure
     ("alerts",),
+    # from the configuration to the parts
+    ("parts",),
     # telling it
     ("notify",),
     # everything put together
@@ -53,7 +59,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # the composition root: nothing imports it
     ("cli",),
 )
-FAMILIES = ("config", "cli", "plot", "notify", "alerts")  # config_schema.py belongs to config, cli_read.py to cli
+FAMILIES = (
+    "config",
+    "cli",
+    "plot",
+    "notify",
+    "alerts",
+    "listings",
+)  # config_schema.py belongs to config, cli_read.py to cli
 
 OWNERS: dict[str, frozenset[str]] = {
     "duckdb": frozenset({"store"}),
@@ -65,6 +78,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "rich": frozenset({"cli", "render"}),
     "tzdata": frozenset(),  # found by the standard library
     "apprise": frozenset({"notify"}),
+    "ahocorasick_rs": frozenset({"mentions"}),
 }
 EXTRAS: dict[str, frozenset[str]] = {"matplotlib": frozenset({"plot"}), "plotly": frozenset({"plot"})}
 

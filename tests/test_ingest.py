@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
 from tracker.http import Http, Tally
-from tracker.ingest import Attempt, Digest, Outcome, PollPlan, conclude, digest, poll
+from tracker.ingest import FIREHOSE_PAGE, Attempt, Digest, Outcome, PollPlan, conclude, digest, poll
 from tracker.models import Ballot, BallotOption, Deletion, Flaw, Gap, Item, Limit, Message, Page, Stream
 from tracker.wire import EARLIEST
 
@@ -88,6 +88,22 @@ def test_the_authors_label_overrides_the_tone_in_the_mention_and_nowhere_else(
     assert labelled.messages[0].label == label
     assert labelled.tones == plain.tones, "the tone is what the words say"
     assert plain.mentions[0].stance == plain.tones[0].stance
+
+
+def test_a_page_of_a_firehose_keeps_what_single_messages_keep() -> None:
+    """A page that is looked through at once, edits, deletions, flaws and what the platform says among its messages."""
+    talk = ("$GME", "so it goes", "nvidia calls", "lunch", "YOLO into TSLA", "on it", "", "9988.HK", "@a #b", "alibaba")
+    items: list[Item] = [message(text, f"{n}.{m}") for n in range(FIREHOSE_PAGE // 8) for m, text in enumerate(talk)]
+    items += [Flaw("bad"), Deletion("pond", "1.0"), message("nothing", "said", symbols=("BABA",))]
+    items.append(replace(message("nothing more", "edit"), edited=True))
+    assert len(items) > FIREHOSE_PAGE
+    whole = rows_of(*items, keep="mentions")
+    single = [rows_of(item, keep="mentions") for item in items]
+    assert whole.messages == tuple(row for one in single for row in one.messages)
+    assert whole.mentions == tuple(row for one in single for row in one.mentions)
+    assert whole.deletions == tuple(row for one in single for row in one.deletions)
+    assert whole.skipped == 1
+    assert {row.id.partition(".")[2] for row in whole.messages} > {"0", "2", "7", "9"}
 
 
 def test_keep_mentions_drops_messages_about_nothing_that_we_know() -> None:

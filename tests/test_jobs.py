@@ -19,9 +19,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 import jobs
 from jobs import JOBS, Job, build, guard, rearm, scheduler
 from jobs.alerts import next_time
-from tracker.app import App, load_config
+from tracker.app import App
 from tracker.config_alerts import crontab
 from tracker.errors import BadInput, StoreFatal, StoreLocked, TrackerError
+from tracker.parts import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 FAR = 1000.0  # seconds: later than any test

@@ -23,7 +23,6 @@ from loopback import Answer, Server, drip, flood, loopback, reply, then_silence
 from tracker import config as configuration
 from tracker import log as logs
 from tracker.alerts import Event
-from tracker.app import load_config
 from tracker.config import Config
 from tracker.config_schema import Alerts, Channel
 from tracker.errors import StoreError, StoreLocked
@@ -33,6 +32,7 @@ from tracker.notify_dry import growing, rehearse
 from tracker.notify_post import Courier, Letter, Outcome
 from tracker.notify_rules import evaluate, ground_of
 from tracker.notify_send import Refused, Watch
+from tracker.parts import load_config
 from tracker.rows import Spike
 from tracker.secret import Secret
 from tracker.store import Connection, Opening, Store, derive

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tracker.app import load_config, prepare_store, store_of, universe_of
 from tracker.archive import formats
 from tracker.config import Config
 from tracker.errors import BadInput, StoreError
+from tracker.parts import load_config, prepare_store, store_of, universe_of
 from tracker.replay import Progress, ReplayReport, Span, joined, moments, replay
 from tracker.store import Store, derive
 
@@ -461,7 +461,7 @@ def test_archive_is_read_to_its_end_when_the_worker_processes_die(place: Place, 
     large = write(tmp_path / "a.ndjson", [line | {"pad": "x" * 30_000} for line in talk(30)])
     program = f"""
 from pathlib import Path
-from tracker.app import load_config, store_of
+from tracker.parts import load_config, store_of
 from tracker.replay import replay
 config = load_config({str(place.config.path)!r}, {{}}, {str(place.config.tracker.data_dir)!r})
 print(replay([Path({str(large)!r})], "ndjson", config=config, store=store_of(config), clock=False).added)

@@ -168,12 +168,13 @@ def test_the_watch_list_is_replaced_with_its_groups(configured: Configured) -> N
     ],
     ids=["fewer", "more", "as many"],
 )
-def test_the_universe_is_replaced_when_anything_in_it_changed(
+def test_our_own_symbols_are_put_in_when_anything_in_them_changed_and_none_is_taken_out(
     configured: Configured, symbols: list[tuple[str, str | None, str, str]]
 ) -> None:
     configured.save(symbols)
     found = configured.connection.execute("SELECT symbol, name, kind, status FROM symbols").fetchall()
-    assert sorted(found, key=str) == sorted(symbols, key=str)
+    expected = {row[0]: row for row in [*SYMBOLS, *symbols]}
+    assert sorted(found, key=str) == sorted(expected.values(), key=str)
 
 
 def test_preparing_again_changes_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from tracker.universe import (
     Universe,
     load_aliases,
     load_ambiguous,
+    load_phrases,
+    load_renames,
     load_symbols,
+    load_traps,
     load_universe,
     read_table,
 )
@@ -24,7 +28,7 @@ SMALL = Universe(
         SymbolInfo("BRK.B", "Berkshire Hathaway class B", "stock"),
         SymbolInfo("BTC.X", "Bitcoin", "coin"),
         SymbolInfo("SOL.X", "Solana", "coin"),
-        SymbolInfo("SOL", "Sunny Solar", "stock"),
+        SymbolInfo("SOL", "Sunny Solar", "stock", known=True),
     ],
     extra=["nbis", "$DOGE.X", "6e_f", "700.HK"],
 )
@@ -78,7 +82,7 @@ def test_an_extra_symbol_never_hides_what_the_table_says() -> None:
     assert len(universe) == 1
 
 
-@pytest.mark.parametrize("name", ["symbols.tsv", "ambiguous.tsv", "aliases.tsv", "lexicon.tsv"])
+@pytest.mark.parametrize("name", ["symbols.tsv", "ambiguous.tsv", "aliases.tsv", "phrases.tsv", "lexicon.tsv"])
 def test_tables_are_sorted_unique_and_end_in_lf(name: str) -> None:
     content = (DATA / name).read_bytes()
     assert b"\r" not in content
@@ -106,16 +110,63 @@ def test_bundled_symbols_are_canonical() -> None:
 def test_every_alias_names_a_known_symbol() -> None:
     universe = load_universe()
     aliases = load_aliases()
-    assert aliases["nvidia"] == "NVDA"
-    assert [name for name, symbol in aliases.items() if symbol not in universe] == []
-    assert "apple" not in aliases, "needs a capital letter, which is not looked at yet"
+    assert (aliases["nvidia"].symbol, aliases["nvidia"].need) == ("NVDA", "free")
+    assert (aliases["apple"].need, aliases["target"].need) == ("capital", "context")
+    assert [name for name, alias in aliases.items() if alias.symbol not in universe] == []
+    assert [name for name in aliases if name != " ".join(name.lower().split())] == []
+    assert len({alias.symbol for alias in aliases.values() if not alias.symbol.endswith(".X")}) >= 300
+    assert len({alias.symbol for alias in aliases.values() if alias.symbol.endswith(".X")}) >= 20
 
 
 def test_words_that_are_symbols_carry_a_reason() -> None:
     ambiguous = load_ambiguous()
-    assert all(ambiguous.values())
+    assert all(doubt.reason for doubt in ambiguous.values())
+    assert [ambiguous[word].need for word in ("SNAP", "ALL", "YOLO", "WSB")] == [
+        "capital",
+        "context",
+        "cashtag",
+        "never",
+    ]
     assert {"ALL", "YOLO", "DD", "CEO", "IT", "YOU", "HODL", "USD", "TLDR"} <= set(ambiguous)
     assert not {"GME", "TSLA", "BABA", "SPY", "AMC", "PLTR"} & set(ambiguous)
+
+
+def test_renames_follow_one_another_and_say_when() -> None:
+    universe = load_universe()
+    renames = load_renames()
+    assert next(rename for rename in renames if rename.symbol == "FB").valid_to.isoformat() == "2022-06-09"
+    assert [
+        r.symbol for r in renames if r.symbol not in universe or (r.successor and r.successor not in universe)
+    ] == []
+    assert [r.symbol for r in renames if r.valid_from is not None and r.valid_from >= r.valid_to] == []
+
+
+def test_traps_are_set_for_what_is_known() -> None:
+    universe, aliases = load_universe(), load_aliases()
+    assert [t.what for t in load_traps() if t.what not in aliases and universe.resolve(t.what) not in universe] == []
+
+
+def test_phrases_are_no_aliases() -> None:
+    assert "social media" in load_phrases()
+    assert load_phrases().isdisjoint(load_aliases())
+
+
+def test_lists_add_to_our_own_table_and_do_not_overrule_it() -> None:
+    lists = [
+        SymbolInfo("FB", "Some Fund", "etf", "listed", "BATS"),
+        SymbolInfo("ZQXW", "Zq", "stock", "listed", "NYSE"),
+    ]
+    universe = load_universe(lists=lists)
+    ours, theirs = universe.get("FB"), universe.get("ZQXW")
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.status, ours.known, ours.exchange) == ("retired", True, "BATS")
+    assert (theirs.known, theirs.exchange) == (False, "NYSE")
+
+
+def test_a_coin_that_is_known_goes_before_a_security_that_is_not() -> None:
+    universe = load_universe(lists=[SymbolInfo("BTC", "Some Fund", "etf", "listed", "ARCA")])
+    assert (universe.resolve("BTC"), universe.resolve("SOL")) == ("BTC.X", "SOL.X")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +191,21 @@ def test_a_bad_table_is_refused_with_the_line(tmp_path: Path, content: str, comp
 def test_a_missing_table_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         load_ambiguous(tmp_path / "none.tsv")
+
+
+@pytest.mark.parametrize(
+    ("load", "content"),
+    [
+        (load_ambiguous, "symbol\tclass\treason\nALL\tloud\tword\n"),
+        (load_renames, "symbol\tsuccessor\tvalid_from\tvalid_to\twhat\nFB\tMETA\t\tsoon\tx\n"),
+        (load_traps, "what\tkind\tside\twords\nBB\tsymbol\tabove\tlower\n"),
+    ],
+)
+def test_other_tables_name_the_line_too(tmp_path: Path, load: Callable[[Path], object], content: str) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"x\.tsv:2"):
+        load(path)
 
 
 def test_comments_blank_lines_and_windows_line_ends_are_fine(tmp_path: Path) -> None:

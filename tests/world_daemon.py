@@ -25,6 +25,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "http": {"deadline": "5s", "overlap": "5s", "max_backoff": "1s", "breaker": "1s", "page_every": "200ms", "watchdog": "60s", "max_pages": 20},
     "store": {"flush": "500ms"},
     "jobs": {"tick": "100ms", "rollup": "1s"},
+    "universe": {"enabled": False},
 }  # fmt: skip
 SOURCE: dict[str, dict[str, Any]] = {
     "stocktwits": {"acknowledge_terms": True, "streams": ["symbol/BABA", "symbol/JD"]},

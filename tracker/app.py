@@ -7,192 +7,35 @@ and transport.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-from tracker import config as configuration
-from tracker import sources
 from tracker.clock import SystemClock, floor_to
-from tracker.config import Config, SourceDefaults, SourceSettings
+from tracker.config import Config
 from tracker.errors import BadInput, StoreError, StoreFatal, StoreLocked
-from tracker.http import Access, Gate, Http
-from tracker.ingest import Analysis, PollPlan
+from tracker.http import Gate, Http
 from tracker.log import Changes, event
-from tracker.mentions import make_finder
 from tracker.models import Batch
 from tracker.notify import NextTime, Teller
-from tracker.pacing import Budget, Pace, limit_scope
-from tracker.poller import Poller, Target
-from tracker.store import Opening, Store
-from tracker.tone import make_scorer
-from tracker.universe import Universe, load_universe
+from tracker.parts import analysis_of, learned_from, prepare_store, store_of, target_of, universe_of, universe_plan
+from tracker.poller import Poller
+from tracker.store.universe import load_lists, load_priors
+from tracker.universe_refresh import Teller as UniverseTeller
+from tracker.universe_refresh import refresh
+from tracker.verdicts import Verdicts, load_verdicts
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 READING_GRID_S = 300.0  # readings are taken at multiples of five minutes: that is how fine buckets are
 LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this much free disk nobody is asked any more
-
-
-def source_defaults() -> dict[str, SourceDefaults]:
-    """What every source says of itself, for the configuration."""
-    found = {}
-    for name in sources.names():
-        source = sources.load(name)
-        found[name] = SourceDefaults(
-            base_url=source.BASE_URL, interval_s=source.INTERVAL, budget=source.BUDGET, default_on=source.DEFAULT_ON,
-            needs_acknowledgement=source.NEEDS_ACKNOWLEDGEMENT, credentials=source.CREDENTIALS, stream_name=source.stream_name,
-            default_streams=source.streams, keep=source.KEEP, overlap_s=getattr(source, "OVERLAP", None),
-            max_pages=getattr(source, "MAX_PAGES", None),
-        )  # fmt: skip
-    return found
-
-
-def load_config(path: str | None, env: Mapping[str, str], data_dir: str | None = None) -> Config:
-    """The configuration of this installation; ConfigError with every problem at once."""
-    return configuration.load(path, env, known_sources=source_defaults(), data_dir=data_dir)
-
-
-def access_of(settings: SourceSettings) -> Access:
-    return Access(
-        source=settings.name, base_url=settings.base_url, own_base_url=settings.own_base_url, user_agent=settings.user_agent,
-        deadline_s=settings.deadline_s, max_body=settings.max_body, credentials=settings.credentials, overlap_s=settings.overlap_s,
-        max_pages=settings.max_pages, page_every_s=settings.page_every_s, watchdog_s=settings.watchdog_s,
-        other_urls=() if settings.own_base_url else tuple(getattr(sources.load(settings.name), "OTHER_URLS", ())),
-    )  # fmt: skip
-
-
-def target_of(settings: SourceSettings, gates: dict[str, Gate]) -> Target:
-    """A source that is on, with how it is asked; ``gates`` holds one for each scope of limits."""
-    scope = limit_scope(settings.name, settings.base_url, settings.pace_by)
-    plan = PollPlan(
-        access=access_of(settings),
-        pace=Pace(settings.interval_s, settings.max_backoff_s, settings.breaker_s),
-        scope=scope,
-        gate=gates.setdefault(scope, Gate()),
-        keep=settings.keep,
-    )
-    return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams)
-
-
-def author_key(data_dir: Path) -> bytes:
-    """The install's own key for author hashes: made once, readable by its owner alone."""
-    path = data_dir / "author.key"
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            key = path.read_bytes()
-            if len(key) != 32:
-                raise BadInput(
-                    "the key of the author hashes is damaged: expected 32 bytes", str(path), f"found {len(key)}"
-                ) from None
-            return key
-        with os.fdopen(handle, "wb") as file:
-            key = secrets.token_bytes(32)
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        return key
-    except OSError as error:
-        raise StoreError("the data folder can't be used", str(data_dir), error) from error
-
-
-class DaemonLock:
-    """One daemon a data folder: the second is refused, with the pid of the first."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / "daemon.lock"
-        self._file: IO[str] | None = None
-
-    def acquire(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+")
-        except OSError as error:
-            raise StoreError("the data folder can't be used", str(self.path.parent), error) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise StoreError(
-                f"a tracker already runs on this data folder, as process {holder}",
-                str(self.path.parent),
-                "stop it first, or give this one another --data-dir",
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        self._file = file
-
-    def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def analysis_of(config: Config) -> Analysis:
-    extract = config.extract
-    return Analysis(
-        finder=make_finder(
-            config.watchlist.watched,
-            threshold=extract.threshold,
-            block=extract.block,
-            allow=extract.allow,
-            aliases=extract.aliases,
-        ),
-        scorer=make_scorer(config.tone.scorer, config.tone.neutral_band, config.tone.lexicon),
-        author_key=author_key(config.tracker.data_dir),
-        only=None if config.watchlist.discover else frozenset(config.watchlist.watched),
-    )
-
-
-def universe_of(config: Config) -> Universe:
-    return load_universe(extra=(*config.watchlist.watched, *config.extract.allow, *config.extract.aliases.values()))
-
-
-def store_of(config: Config) -> Store:
-    settings = config.store
-    return Store(
-        Opening(settings.path, f"{settings.memory_limit // 1_000_000}MB", settings.threads), settings.spill_limit
-    )
-
-
-def meter_constants(config: Config) -> dict[str, float | int | str]:
-    """The one row of ``meter_settings``."""
-    bands = config.meter.bands
-    return {
-        "k": config.meter.k, "band_1": bands[0], "band_2": bands[1], "band_3": bands[2], "band_4": bands[3],
-        "zone": config.tracker.timezone, "baseline_days": config.meter.baseline_days, "spike_z": config.spikes.z,
-        "spike_messages": config.spikes.minimum_messages, "spike_authors": config.spikes.minimum_authors,
-    }  # fmt: skip
-
-
-def prepare_store(config: Config, store: Store, universe: Universe, now: datetime, wait_s: float = 10.0) -> None:
-    """Create or migrate the file and write down what is in force."""
-    symbols = [
-        (info.symbol, info.name, info.kind, info.status)
-        for info in (universe.get(symbol) for symbol in universe)
-        if info is not None
-    ]
-    store.prepare(
-        now, meter_constants(config), configuration.in_force(config), config.watchlist.symbols, config.watchlist.groups, sorted(symbols), wait_s=wait_s,
-        windows=[(window.name, round(window.seconds)) for window in config.meter.windows],
-    )  # fmt: skip
 
 
 class App:
@@ -225,6 +68,8 @@ class App:
         self._last_reading_at: datetime | None = None
         self._changes = Changes(False)
         self.teller = Teller(config, self.store, self.clock, self.in_store, self.fail)
+        self._lists_told = UniverseTeller()
+        self._verdicts = Verdicts()
         self._prepared = False  # the file has the shape and the settings of this program
 
     async def open(self) -> None:
@@ -237,6 +82,7 @@ class App:
                 raise
             self._say_held(error)
         await self.in_store(self._load)
+        await self._take_up(await self.in_store(self._has_learned))
 
     def _prepare(self, wait_s: float) -> None:
         prepare_store(self.config, self.store, self.universe, self.clock.now(), wait_s)
@@ -256,6 +102,11 @@ class App:
         with self.store.reading() as connection:
             row = connection.execute('SELECT max("at") FROM readings').fetchone()
         self._last_reading_at = row[0].replace(tzinfo=self.clock.now().tzinfo) if row and row[0] else None
+
+    def _has_learned(self) -> bool:
+        """True when the file holds more than the tables that come with the program."""
+        with self.store.reading() as connection:
+            return bool(load_lists(connection)) or load_priors(connection)[0] is not None
 
     async def in_store(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a blocking call in the one thread that may touch the database."""
@@ -378,6 +229,39 @@ class App:
             )
         except StoreLocked:  # a day later is early enough
             return
+
+    async def refresh_universe(self) -> None:
+        """The published lists that are due, then how the stream writes its symbols; a new universe is taken up at once."""
+        if not self._prepared:  # somebody holds the file: what is known stands
+            return
+        now, changed = self.clock.now(), False
+        try:
+            if self.config.universe.enabled:
+                report = await refresh(self.http, universe_plan(self.config), self.store, now, self.in_store)
+                self._lists_told.tell(report)
+                changed = report.changed
+            changed = await self.in_store(self.store.learn_forms, now) or changed
+            await self._take_up(changed)
+        except StoreLocked:  # an hour later is early enough
+            return
+
+    async def _take_up(self, changed: bool) -> None:
+        """Make a finder of what the file and the person say now, beside the work, and put it in place of the old one."""
+        try:
+            verdicts = load_verdicts(self.config.tracker.data_dir)
+        except BadInput as error:
+            if self._changes.changed("verdicts", str(error)):
+                event(log, "warning", "what was said of bare symbols can't be read; what was known stands", reason=str(error))  # fmt: skip
+            verdicts = self._verdicts
+        if not changed and verdicts == self._verdicts:
+            return
+        learned = await self.in_store(learned_from, self.store, verdicts)
+        analysis = await asyncio.to_thread(analysis_of, self.config, learned)
+        await asyncio.to_thread(lambda: analysis.finder.prefilter)  # takes most of a second, which the loop has not
+        self.analysis = analysis
+        self.poller.use(self.analysis)
+        self._verdicts = verdicts
+        event(log, "info", "the finder knows a new universe", symbols=len(learned.lists), taught=len(learned.counters))
 
     def fail(self, error: BaseException) -> None:
         """Stop loudly: what has been acknowledged is on the disk, a restart goes on from there."""

@@ -14,9 +14,9 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tracker import __version__, cli_alerts, cli_plot, cli_prices, cli_read, log
+from tracker import __version__, cli_alerts, cli_eval, cli_plot, cli_prices, cli_read, cli_universe, log
 from tracker import config as configuration
-from tracker.app import App, DaemonLock, prepare_store, store_of, universe_of
+from tracker.app import App
 from tracker.cli_check import check_all
 from tracker.cli_context import Context, moment, with_context
 from tracker.clock import FixedClock, SystemClock
@@ -25,6 +25,7 @@ from tracker.errors import BadInput, ConfigError, StoreError, TrackerError
 from tracker.http import Tally
 from tracker.ingest import Attempt, conclude
 from tracker.models import Page, Stream
+from tracker.parts import DaemonLock, prepare_store, store_of, universe_of
 from tracker.poller import settle
 from tracker.render import talk
 
@@ -106,8 +107,9 @@ async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
 @click.option("--now", callback=moment, metavar="TIME", help="Set the clock.")
 @with_context
 def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
-    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune (default: the first four)."""
-    known = ("poll", "rollup", "readings", "alerts", "publish", "prune")
+    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune, universe (default: the first
+    four)."""
+    known = ("poll", "rollup", "readings", "alerts", "publish", "prune", "universe")
     for name in jobs:
         if name not in known:
             raise BadInput("unknown job", name, f"expected one of {', '.join(known)}")
@@ -141,6 +143,8 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
             await app.publish()
         if "prune" in jobs:
             await app.prune()
+        if "universe" in jobs:
+            await app.refresh_universe()
         if "alerts" in jobs:
             await app.tell(next_time)
             await app.teller.settle()
@@ -330,7 +334,14 @@ def publish(config: Config, target: str | None) -> None:
     talk.print(f"published {place}", markup=False)
 
 
-for command in (*cli_read.COMMANDS, *cli_prices.COMMANDS, *cli_plot.COMMANDS, *cli_alerts.COMMANDS):
+for command in (
+    *cli_read.COMMANDS,
+    *cli_prices.COMMANDS,
+    *cli_plot.COMMANDS,
+    *cli_alerts.COMMANDS,
+    *cli_universe.COMMANDS,
+    *cli_eval.COMMANDS,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from tracker.alerts import from_json, mark_of
-from tracker.app import store_of
 from tracker.cli_context import READ_WAIT_S, with_context
 from tracker.config import Config
 from tracker.config_schema import AlertRule
@@ -19,6 +18,7 @@ from tracker.errors import BadInput
 from tracker.notify import try_channels
 from tracker.notify_post import Letter
 from tracker.notify_rules import ITSELF, Ground, ground_of, symbols_of
+from tracker.parts import store_of
 from tracker.render import plain, table
 from tracker.store import alerts as outbox
 from tracker.store.alerts import Alert, StoredState

@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from tracker import sources
-from tracker.app import store_of
 from tracker.config import Config
 from tracker.errors import StoreLocked, TrackerError
+from tracker.parts import store_of
 from tracker.render import table
 from tracker.store.migrate import stored_version
 from tracker.store.upkeep import doubles

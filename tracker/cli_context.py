@@ -11,12 +11,14 @@ from typing import Any
 
 import click
 
-from tracker.app import DaemonLock, load_config, prepare_store, store_of, universe_of
 from tracker.clock import SystemClock
 from tracker.config import Config
 from tracker.errors import BadInput, StoreError
+from tracker.ingest import Analysis
+from tracker.parts import DaemonLock, analysis_of, learned_from, load_config, prepare_store, store_of, universe_of
 from tracker.render import talk
 from tracker.store import Store
+from tracker.verdicts import load_verdicts
 from tracker.wire import from_iso
 
 READ_WAIT_S = 15.0  # how long a question waits for a writer to let go
@@ -82,3 +84,16 @@ def existing(config: Config) -> Store:
         lock.release()
     talk.print("the database has been brought up to date", markup=False)
     return store
+
+
+def installed_analysis(config: Config) -> Analysis:
+    """Finder and scorer as the daemon has them; without a file that can be read, only what comes with the program."""
+    store = store_of(config)
+    if not store.exists:
+        return analysis_of(config)
+    try:
+        learned = learned_from(store, load_verdicts(config.tracker.data_dir))
+    except StoreError as error:
+        talk.print(f"only what comes with the program: {error}", markup=False)
+        return analysis_of(config)
+    return analysis_of(config, learned)

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tracker import backtest as backtest_table
 from tracker import prices as bars
-from tracker.app import prepare_store, store_of, universe_of
 from tracker.cli_context import existing, moment, with_context
 from tracker.clock import SystemClock
 from tracker.config import Config
 from tracker.errors import BadInput
 from tracker.log import escape
+from tracker.parts import prepare_store, store_of, universe_of
 from tracker.render import emit, talk, text, write_text
 
 _FINE, _FAILED, _PARTLY = 0, 1, 3

@@ -12,8 +12,7 @@ import click
 
 from tracker import brief as newsroom
 from tracker import metrics
-from tracker.app import analysis_of
-from tracker.cli_context import READ_WAIT_S, existing, moment, with_context
+from tracker.cli_context import READ_WAIT_S, existing, installed_analysis, moment, with_context
 from tracker.config import Config
 from tracker.errors import BadInput
 from tracker.ingest import Analysis
@@ -229,7 +228,7 @@ def history(config: Config, symbol: str, window: str, as_json: bool) -> None:
 @with_context
 def score(config: Config, text: str | None, lines: bool, as_json: bool) -> None:
     """Mentions and tone of a text, with the reason for each."""
-    analysis = analysis_of(config)
+    analysis = installed_analysis(config)
     if lines:
         _score_lines(analysis)
         return

@@ -41,6 +41,7 @@ from tracker.config_schema import (
     Window,
 )
 from tracker.config_sources import read_http, read_sources
+from tracker.config_universe import read_universe
 from tracker.errors import ConfigError, Problem
 from tracker.secret import Secret
 
@@ -160,6 +161,7 @@ def _read(
         store=_store(root.table("store"), base, tracker.data_dir),
         jobs=_jobs(root.table("jobs")),
         alerts=Alerts(),
+        universe=read_universe(root.table("universe")),
         path=path,
         written=MappingProxyType(root.notes.written),
     )

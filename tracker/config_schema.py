@@ -167,6 +167,17 @@ class Spikes:
 
 
 @dataclass(frozen=True, slots=True)
+class UniverseLists:
+    """[universe]: the published lists of securities."""
+
+    enabled: bool = True  # fetch them; False: what comes with the program, and what a person loads from a folder
+    every_s: float = DAY  # how old a list may grow
+    lists: tuple[str, ...] = ("nasdaq", "nasdaq_other", "sec_exchanges", "sec_tickers", "coins", "foreign")
+    foreign: tuple[str, ...] = ("HKG", "LSE", "TOR", "VAN")  # markets of the list foreign
+    addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # publisher -> mirror
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """[store]: the database file and how long things are kept in it."""
 
@@ -264,5 +275,6 @@ class Config:
     store: Store
     jobs: Jobs
     alerts: Alerts
+    universe: UniverseLists
     path: Path  # the file that it was read from
     written: Mapping[str, str]  # key -> value as written, where an environment variable went in: it may be secret

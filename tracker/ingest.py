@@ -48,6 +48,7 @@ from tracker.wire import believable
 
 _LABELS = {"bullish": 1, "bearish": -1}
 _ERROR_CHARACTERS = 500
+FIREHOSE_PAGE = 100  # items from which on a page is looked through at once, before each is read
 
 
 class Clock(Protocol):
@@ -100,7 +101,9 @@ def digest(
     ballots: dict[tuple[str, str], list[BallotRow]] = {}
     deletions: list[DeletionRow] = []
     skipped = 0
-    for item in items:
+    items = list(items)
+    silent = _without_a_candidate(items, analysis) if keep == "mentions" else frozenset()
+    for place, item in enumerate(items):
         if isinstance(item, Flaw):
             skipped += 1
         elif isinstance(item, Deletion):
@@ -118,7 +121,7 @@ def digest(
             if known_at is None:
                 skipped += 1
                 continue
-            found = _counted(item, analysis)
+            found = [] if place in silent else _counted(item, analysis)
             if not found and keep == "mentions":
                 if item.edited:  # it may be stored with a text that named a symbol: those words are gone
                     deletions.append(DeletionRow(item.source, item.id, None, item.revision, known_at))
@@ -141,8 +144,19 @@ def digest(
     )
 
 
+def _without_a_candidate(items: Sequence[Item], analysis: Analysis) -> frozenset[int]:
+    """Places of messages in which the finder has nothing to find: one look at a whole page of a firehose."""
+    if len(items) < FIREHOSE_PAGE:
+        return frozenset()
+    asked = [(place, item.text) for place, item in enumerate(items) if isinstance(item, Message) and not item.symbols]
+    kept = set(analysis.finder.prefilter.keep([text for _, text in asked]))
+    return frozenset(place for number, (place, _) in enumerate(asked) if number not in kept)
+
+
 def _counted(message: Message, analysis: Analysis) -> list[Mention]:
-    found = analysis.finder.counted(analysis.finder.find(message.text, message.symbols, message.source))
+    found = analysis.finder.counted(
+        analysis.finder.find(message.text, message.symbols, message.source, message.created_at)
+    )
     if analysis.only is None:
         return found
     return [mention for mention in found if mention.symbol in analysis.only]

@@ -118,6 +118,10 @@ class Poller:
         self.failure: BaseException | None = None  # what could not be kept: the process has to stop
         self.outcomes: list[Outcome] | None = None  # collected only where somebody asked for them (`once`)
 
+    def use(self, analysis: Analysis) -> None:
+        """Another universe, another finder: for every page from now on."""
+        self._analysis = analysis
+
     def stand(
         self, streams: Sequence[Stream], limits: Sequence[Limit], used: Mapping[str, Sequence[tuple[datetime, int]]]
     ) -> None:

@@ -27,10 +27,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from tracker.app import analysis_of, prepare_store, universe_of
 from tracker.archive import EXPORT, ArchiveFile, Chunk, chunks, find_files, parser_of, read_items
 from tracker.config import Config
-from tracker.config_schema import Alerts
+from tracker.config_schema import Alerts, UniverseLists
 from tracker.errors import BadInput
 from tracker.ingest import Analysis, digest
 from tracker.log import event
@@ -48,9 +47,11 @@ from tracker.models import (
 )
 from tracker.notify_dry import rehearse
 from tracker.notify_rules import ground_of
+from tracker.parts import Learned, analysis_of, learned_from, prepare_store, universe_of
 from tracker.store import Connection, Store, derive
 from tracker.store.connect import aware_utc, naive_utc, transaction
 from tracker.store.write import apply
+from tracker.verdicts import load_verdicts
 from tracker.wire import EARLIEST, FUTURE_SLACK
 
 log = logging.getLogger(__name__)
@@ -132,8 +133,10 @@ def replay(
     now = now or datetime.now(UTC)
     if not store.exists:
         prepare_store(config, store, universe_of(config), now)
+    # read once: an archive in pieces is read like one that is read at once, so a replay teaches the finder nothing
+    learned = learned_from(store, load_verdicts(config.tracker.data_dir))
     run = _Run(store, found.files, progress or (lambda _: None))
-    with run, closing(_read_all(found.files, fmt, keep, now, config, stdin)) as reads:
+    with run, closing(_read_all(found.files, fmt, keep, now, config, learned, stdin)) as reads:
         try:
             for read in reads:
                 run.take(read, now)
@@ -316,10 +319,10 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
 _theirs: Analysis | None = None  # in a process of the pool: what it digests with
 
 
-def _begin(config: Config) -> None:
+def _begin(config: Config, learned: Learned) -> None:
     global _theirs
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
-    _theirs = analysis_of(config)
+    _theirs = analysis_of(config, learned)
 
 
 def _digest_there(job: _Job) -> _Read:
@@ -328,18 +331,24 @@ def _digest_there(job: _Job) -> _Read:
 
 
 def _read_all(
-    files: Sequence[ArchiveFile], fmt: str, keep: str, now: datetime, config: Config, stdin: BinaryIO | None
+    files: Sequence[ArchiveFile],
+    fmt: str,
+    keep: str,
+    now: datetime,
+    config: Config,
+    learned: Learned,
+    stdin: BinaryIO | None,
 ) -> Generator[_Read, None, None]:
     """Everything, digested, in the order of the files; the error of a damaged one comes after what was read before."""
     failures: list[BadInput] = []
     jobs = _jobs(files, fmt, keep, now + FUTURE_SLACK, stdin, failures)
-    analysis = analysis_of(config)  # also makes the key of the author hashes, before two processes try
+    analysis = analysis_of(config, learned)  # also makes the key of the author hashes, before two processes try
     first = list(islice(jobs, _FEW_CHUNKS + 1))
     if len(first) <= _FEW_CHUNKS or (os.cpu_count() or 1) < 2:
         for job in chain(first, jobs):
             yield _digest_job(job, analysis)
     else:
-        yield from _read_by_two(chain(first, jobs), config, analysis)
+        yield from _read_by_two(chain(first, jobs), config, learned, analysis)
     if failures:
         raise failures[0]
 
@@ -362,7 +371,7 @@ def _jobs(
             return
 
 
-def _read_by_two(jobs: Iterator[_Job], config: Config, analysis: Analysis) -> Iterator[_Read]:
+def _read_by_two(jobs: Iterator[_Job], config: Config, learned: Learned, analysis: Analysis) -> Iterator[_Read]:
     """The same in two processes, in the same order. Should they die (no memory), their work is done here."""
     waiting: deque[tuple[_Job, Future[_Read] | None]] = deque()
     lost: list[BrokenProcessPool] = []
@@ -386,7 +395,9 @@ def _read_by_two(jobs: Iterator[_Job], config: Config, analysis: Analysis) -> It
             give_up(error)
             return _digest_job(job, analysis)
 
-    pool = ProcessPoolExecutor(_WORKERS, get_context("spawn"), initializer=_begin, initargs=(_portable(config),))
+    pool = ProcessPoolExecutor(
+        _WORKERS, get_context("spawn"), initializer=_begin, initargs=(_portable(config), learned)
+    )
     try:
         for job in jobs:
             waiting.append((job, submit(job)))
@@ -407,6 +418,7 @@ def _portable(config: Config) -> Config:
         watchlist=replace(config.watchlist, groups=dict(config.watchlist.groups)),
         extract=replace(config.extract, aliases=dict(config.extract.aliases)),
         alerts=Alerts(rules={}, channels={}),
+        universe=UniverseLists(addresses={}),
     )
 
 

@@ -9,52 +9,81 @@ Both are pure, never fail on any string, and take time linear in its length.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
+from html import unescape
 from typing import Final
 
 # Every pattern begins with a literal, so the engine skips from candidate to candidate, and what may stand before it is
-# found by walking back a bounded way: linear on any input, which a run of optional characters in front is not.
+# found by walking back: linear on any input, which a run of optional characters in front is not.
 _LINK: Final = re.compile(r"://\S+")
-_BARE_LINK: Final = re.compile(r"[wW]ww\.\S+|WWW\.\S+")
+_BARE_LINK: Final = re.compile(r"(?<![A-Za-z0-9])(?:[wW]ww|WWW)\.\S+")
 _SHORT_LINK: Final = re.compile(r"\.(?:com|co|org|net|io|ly|gl|gg|me|be|it)/\S*")
-_USER: Final = re.compile(r"@\w+(?:[.-][a-z0-9]+)*")
+_USER: Final = re.compile(r"@\w+(?:[.-][a-z0-9]++(?!\w))*")
 _FORUM: Final = re.compile(r"(?<![\w/])/?[ur]/\w[\w-]*")
 _FENCE: Final = re.compile(r"```.+?```", re.DOTALL)
 _CODE: Final = re.compile(r"`[^`\n]+`")
 
-_SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_HOST: Final = _SCHEME | frozenset("0123456789.-")
+_SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_HOST: Final = _SCHEME | frozenset(".-")
 _MAILBOX: Final = _HOST | frozenset("_%+")
-_LONGEST_SCHEME: Final = 8
-_LONGEST_HOST: Final = 253  # RFC 1035
-_LONGEST_MAILBOX: Final = 64  # RFC 5321: the part before @
 
 
 def normalise(text: str) -> str:
     """Blank what names no security: links, e-mails, users, forums, code. Offsets stay those of ``text``."""
     if "://" in text:
-        text = _blank_back(text, _LINK, _SCHEME, _LONGEST_SCHEME)
+        text = _blank_back(text, _LINK, _SCHEME)
     if "/" in text:
-        text = _blank_back(text, _SHORT_LINK, _HOST, _LONGEST_HOST)
+        text = _blank_back(text, _SHORT_LINK, _HOST)
         if "u/" in text or "r/" in text:
             text = _FORUM.sub(_blank, text)
     if "ww." in text or "WW." in text:
         text = _BARE_LINK.sub(_blank, text)
     if "@" in text:
-        text = _blank_back(text, _USER, _MAILBOX, _LONGEST_MAILBOX, only_with=".")
+        text = _blank_back(text, _USER, _MAILBOX, only_with=".")
     if "`" in text:
         text = _CODE.sub(_blank, _FENCE.sub(_blank, text))
     return text
+
+
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+
+
+def write_out(text: str) -> str:
+    """HTML entities as the characters that they stand for."""
+    return _ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text
+
+
+def plain_text(text: str) -> tuple[str, Sequence[int] | None]:
+    """``normalise`` of a text with its HTML entities written out once, and where each character stood before.
+
+    The second part is None where nothing was written out, so that offsets are those of ``text``.
+    """
+    if "&" not in text or ";" not in text or _ENTITY.search(text) is None:
+        return normalise(text), None
+    parts: list[str] = []
+    offsets: list[int] = []
+    done = 0
+    for match in _ENTITY.finditer(text):
+        start, end = match.span()
+        written = unescape(match[0])
+        parts += (text[done:start], written)
+        offsets += range(done, start)
+        offsets += [start] * len(written)
+        done = end
+    parts.append(text[done:])
+    offsets += range(done, len(text) + 1)
+    return normalise("".join(parts)), offsets
 
 
 def _blank(match: re.Match[str]) -> str:
     return " " * (match.end() - match.start())
 
 
-def _blank_back(text: str, pattern: re.Pattern[str], before: frozenset[str], longest: int, only_with: str = "") -> str:
-    """Blank each match and up to ``longest`` characters out of ``before`` that stand directly before it.
+def _blank_back(text: str, pattern: re.Pattern[str], before: frozenset[str], only_with: str = "") -> str:
+    """Blank each match and all characters out of ``before`` that stand directly before it: no half of a word stays.
 
-    ``only_with``: walk back only from matches that hold it, so ``name@host.tld`` goes as a whole and ``calls@noon``
+    No step goes back behind the match before, so the whole is linear. ``only_with``: walk back only from matches that hold it, so ``name@host.tld`` goes as a whole and ``calls@noon``
     keeps its first word.
     """
     parts: list[str] = []
@@ -62,8 +91,7 @@ def _blank_back(text: str, pattern: re.Pattern[str], before: frozenset[str], lon
     for match in pattern.finditer(text):
         start, end = match.span()
         if only_with in match.group():
-            floor = max(done, start - longest)
-            while start > floor and text[start - 1] in before:
+            while start > done and text[start - 1] in before:
                 start -= 1
         parts.append(text[done:start])
         parts.append(" " * (end - start))
@@ -75,11 +103,15 @@ def _blank_back(text: str, pattern: re.Pattern[str], before: frozenset[str], lon
 
 
 def lower_in_place(text: str) -> str:
-    """Lower case with each character where it was: the few that would become two (İ) stay as they are."""
+    """Lower case with each character where it was: the few that would become two (İ), or ASCII (the sign K
+    of Kelvin), stay as they are."""
     lowered = text.lower()
-    if len(lowered) == len(text):
+    if len(lowered) == len(text) and (lowered.isascii() == text.isascii()):
         return lowered
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+    return "".join(
+        low if len(low := character.lower()) == 1 and low.isascii() == character.isascii() else character
+        for character in text
+    )
 
 
 def upper_in_place(text: str) -> str:

@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 
 from tracker.errors import StoreFatal
 from tracker.models import Batch, Limit, Stream
-from tracker.store import derive, migrate, state, upkeep
+from tracker.store import derive, migrate, state, universe, upkeep
 from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
 from tracker.store.journal import Journal
 from tracker.store.sqlfiles import folder
@@ -201,6 +201,21 @@ class Store:
             self.flush(until=at, connection=connection)
             derive.rollup(connection)
             return derive.take_readings(connection, [at], now, then)
+
+    def learn_forms(self, now: datetime, wait_s: float = 5.0) -> bool:
+        """Count how whole days that are over write their symbols, and sum it up for today; True when there was anything."""
+        today = now.astimezone(UTC).date()
+        with self.reading(wait_s) as connection:
+            days = universe.days_to_count(connection, today)
+            stale = universe.priors_are_stale(connection, today)
+        if not days and not stale:
+            return False
+        with self.writing(wait_s) as connection:
+            for day in days:
+                universe.count_forms(connection, day)
+            universe.keep_unverified(connection, now - timedelta(days=2), now)
+            universe.compute_priors(connection, today)
+        return True
 
     # ------------------------------------------------------------------------------------------------ keeping house
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from tracker.models import Limit, Stream
 from tracker.store.columns import insert_columns
 from tracker.store.connect import Connection, aware_utc, naive_utc, transaction
+from tracker.store.universe import load_rows, replace_symbols
+from tracker.universe_merge import Row, seed
 
 
 def save_streams(connection: Connection, streams: Iterable[Stream]) -> None:
@@ -81,7 +83,7 @@ def save_configuration(
     groups: Mapping[str, Sequence[str]],
     symbols: Sequence[tuple[str, str | None, str, str]],
 ) -> None:
-    """What is in force: settings that changed get a new row, watch-list and universe are replaced."""
+    """What is in force: settings that changed get a new row, the watch-list is replaced, our own symbols are put in."""
     with transaction(connection):
         mark = hashlib.blake2b(repr(list(symbols)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         settings = [*settings, ("symbols.mark", mark)]
@@ -99,11 +101,6 @@ def save_configuration(
         rows += [(symbol, group) for group, members in groups.items() for symbol in members]
         insert_columns(connection, "watchlist", {"symbol": "VARCHAR", "group_name": "VARCHAR"}, rows)
         stored = connection.execute("SELECT count(*) FROM symbols").fetchone()
-        if stored is None or stored[0] != len(symbols) or before.get("symbols.mark") != mark:
-            connection.execute("DELETE FROM symbols")
-            insert_columns(
-                connection,
-                "symbols",
-                {"symbol": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "status": "VARCHAR"},
-                symbols,
-            )
+        if stored is None or stored[0] == 0 or before.get("symbols.mark") != mark:
+            own = [Row(symbol, name or None, None, kind, status="retired" if status == "retired" else "listed") for symbol, name, kind, status in symbols]  # fmt: skip
+            replace_symbols(connection, seed(load_rows(connection), own))

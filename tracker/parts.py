@@ -1,0 +1,220 @@
+"""From the configuration to the parts of a tracker: sources with their pace, finder, scorer, store.
+
+The daemon puts them to work together (``app``); a command takes the one that it needs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from tracker import __version__, sources
+from tracker import config as configuration
+from tracker.config import Config, SourceDefaults, SourceSettings
+from tracker.errors import BadInput, StoreError
+from tracker.http import Access, Gate
+from tracker.ingest import Analysis, PollPlan
+from tracker.mentions import Counts, make_finder
+from tracker.pacing import Budget, Pace, limit_scope
+from tracker.poller import Target
+from tracker.store import Opening, Store
+from tracker.store.universe import load_priors, load_rows
+from tracker.tone import make_scorer
+from tracker.universe import SymbolInfo, Universe, load_universe
+from tracker.universe_lists import ADDRESSES, chosen
+from tracker.universe_merge import OWN, infos_of
+from tracker.universe_refresh import Plan
+from tracker.verdicts import Verdicts, merged
+
+
+def source_defaults() -> dict[str, SourceDefaults]:
+    """What every source says of itself, for the configuration."""
+    found = {}
+    for name in sources.names():
+        source = sources.load(name)
+        found[name] = SourceDefaults(
+            base_url=source.BASE_URL, interval_s=source.INTERVAL, budget=source.BUDGET, default_on=source.DEFAULT_ON,
+            needs_acknowledgement=source.NEEDS_ACKNOWLEDGEMENT, credentials=source.CREDENTIALS, stream_name=source.stream_name,
+            default_streams=source.streams, keep=source.KEEP, overlap_s=getattr(source, "OVERLAP", None),
+            max_pages=getattr(source, "MAX_PAGES", None),
+        )  # fmt: skip
+    return found
+
+
+def load_config(path: str | None, env: Mapping[str, str], data_dir: str | None = None) -> Config:
+    """The configuration of this installation; ConfigError with every problem at once."""
+    return configuration.load(path, env, known_sources=source_defaults(), data_dir=data_dir)
+
+
+def access_of(settings: SourceSettings) -> Access:
+    return Access(
+        source=settings.name, base_url=settings.base_url, own_base_url=settings.own_base_url, user_agent=settings.user_agent,
+        deadline_s=settings.deadline_s, max_body=settings.max_body, credentials=settings.credentials, overlap_s=settings.overlap_s,
+        max_pages=settings.max_pages, page_every_s=settings.page_every_s, watchdog_s=settings.watchdog_s,
+        other_urls=() if settings.own_base_url else tuple(getattr(sources.load(settings.name), "OTHER_URLS", ())),
+    )  # fmt: skip
+
+
+def target_of(settings: SourceSettings, gates: dict[str, Gate]) -> Target:
+    """A source that is on, with how it is asked; ``gates`` holds one for each scope of limits."""
+    scope = limit_scope(settings.name, settings.base_url, settings.pace_by)
+    plan = PollPlan(
+        access=access_of(settings),
+        pace=Pace(settings.interval_s, settings.max_backoff_s, settings.breaker_s),
+        scope=scope,
+        gate=gates.setdefault(scope, Gate()),
+        keep=settings.keep,
+    )
+    return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams)
+
+
+def author_key(data_dir: Path) -> bytes:
+    """The install's own key for author hashes: made once, readable by its owner alone."""
+    path = data_dir / "author.key"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            key = path.read_bytes()
+            if len(key) != 32:
+                raise BadInput(
+                    "the key of the author hashes is damaged: expected 32 bytes", str(path), f"found {len(key)}"
+                ) from None
+            return key
+        with os.fdopen(handle, "wb") as file:
+            key = secrets.token_bytes(32)
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        return key
+    except OSError as error:
+        raise StoreError("the data folder can't be used", str(data_dir), error) from error
+
+
+class DaemonLock:
+    """One daemon a data folder: the second is refused, with the pid of the first."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / "daemon.lock"
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+")
+        except OSError as error:
+            raise StoreError("the data folder can't be used", str(self.path.parent), error) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise StoreError(
+                f"a tracker already runs on this data folder, as process {holder}",
+                str(self.path.parent),
+                "stop it first, or give this one another --data-dir",
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the finder knows beyond the tables that come with the program."""
+
+    lists: tuple[SymbolInfo, ...] = ()  # what the published lists say
+    counters: Mapping[str, Counts] = field(default_factory=dict)  # how the stream writes its symbols
+    verdicts: Verdicts = field(default_factory=Verdicts)  # what a person has said of bare symbols
+
+
+def learned_from(store: Store, verdicts: Verdicts) -> Learned:
+    """What the file holds of it."""
+    with store.reading() as connection:
+        rows = load_rows(connection)
+        _, priors = load_priors(connection)
+    taught = {letters: Counts(*forms) for letters, forms in priors.items()}
+    return Learned(tuple(infos_of(row for row in rows if row.lists != (OWN,))), taught, verdicts)
+
+
+def analysis_of(config: Config, learned: Learned | None = None) -> Analysis:
+    extract, known = config.extract, learned or Learned()
+    allow, block = merged(known.verdicts, extract.allow, extract.block)
+    return Analysis(
+        finder=make_finder(
+            config.watchlist.watched,
+            threshold=extract.threshold,
+            block=block,
+            allow=allow,
+            aliases=extract.aliases,
+            lists=known.lists,
+            counters=known.counters,
+        ),
+        scorer=make_scorer(config.tone.scorer, config.tone.neutral_band, config.tone.lexicon),
+        author_key=author_key(config.tracker.data_dir),
+        only=None if config.watchlist.discover else frozenset(config.watchlist.watched),
+    )
+
+
+def universe_plan(config: Config) -> Plan:
+    """Which lists of securities are fetched, from where, and as whom."""
+    settings, contact = config.universe, config.tracker.contact
+    agent = config.http.user_agent
+    return Plan(
+        lists=chosen(settings.lists, settings.foreign),
+        user_agent=configuration.user_agent(config),
+        contact=agent if agent and "@" in agent else f"tracker/{__version__} {contact}" if "@" in contact else None,
+        addresses={**ADDRESSES, **settings.addresses},
+        every_s=settings.every_s,
+        deadline_s=config.http.deadline_s,
+        max_body=config.http.max_body,
+    )
+
+
+def universe_of(config: Config) -> Universe:
+    return load_universe(extra=(*config.watchlist.watched, *config.extract.allow, *config.extract.aliases.values()))
+
+
+def store_of(config: Config) -> Store:
+    settings = config.store
+    return Store(
+        Opening(settings.path, f"{settings.memory_limit // 1_000_000}MB", settings.threads), settings.spill_limit
+    )
+
+
+def meter_constants(config: Config) -> dict[str, float | int | str]:
+    """The one row of ``meter_settings``."""
+    bands = config.meter.bands
+    return {
+        "k": config.meter.k, "band_1": bands[0], "band_2": bands[1], "band_3": bands[2], "band_4": bands[3],
+        "zone": config.tracker.timezone, "baseline_days": config.meter.baseline_days, "spike_z": config.spikes.z,
+        "spike_messages": config.spikes.minimum_messages, "spike_authors": config.spikes.minimum_authors,
+    }  # fmt: skip
+
+
+def prepare_store(config: Config, store: Store, universe: Universe, now: datetime, wait_s: float = 10.0) -> None:
+    """Create or migrate the file and write down what is in force."""
+    symbols = [
+        (info.symbol, info.name, info.kind, info.status)
+        for info in (universe.get(symbol) for symbol in universe)
+        if info is not None
+    ]
+    store.prepare(
+        now, meter_constants(config), configuration.in_force(config), config.watchlist.symbols, config.watchlist.groups, sorted(symbols), wait_s=wait_s,
+        windows=[(window.name, round(window.seconds)) for window in config.meter.windows],
+    )  # fmt: skip

@@ -102,6 +102,11 @@ def test_a_folder_is_read_and_its_state_shown(tmp_path: Path) -> None:
     (state,) = ask(config, "universe", "status", "--json")
     assert (state["list"], state["symbols"], state["error"]) == ("nasdaq", 1, None)
     assert "stock" in ask(config, "universe", "status").stdout
+    (folder / "nasdaqlisted.txt").rename(folder / "gone.txt")
+    (folder / "otherlisted.txt").write_text("<!DOCTYPE html><html><body>please log in</body></html>")
+    told = ask(config, "universe", "refresh", "--from", str(folder), "--json", code=1)
+    assert {(row["list"], row["status"], row["symbols"]) for row in told} == {("nasdaq", "failed", 1), ("nasdaq_other", "refused", None)}  # fmt: skip
+    assert any("not there any more" in row["reason"] and "nasdaqlisted.txt" in row["reason"] for row in told)
     (tmp_path / "none").mkdir()
     assert "no list of securities" in ask(config, "universe", "refresh", "--from", str(tmp_path / "none"), code=2).stderr  # fmt: skip
 

@@ -22,7 +22,7 @@ from tracker.render import emit, talk
 from tracker.store import Store
 from tracker.store.universe import BareToken, bare_tokens, load_lists, load_priors, standing
 from tracker.universe import load_ambiguous
-from tracker.universe_refresh import Report, put_in, read_folder, refresh
+from tracker.universe_refresh import Report, gone_from, put_in, read_folder, refresh
 from tracker.verdicts import load_verdicts, save_verdicts
 
 _FINE, _FAILED, _PARTLY = 0, 1, 3
@@ -50,6 +50,7 @@ def refresh_(config: Config, folder: str | None, accept: tuple[str, ...], as_jso
     if folder is not None:
         readings, others = read_folder(Path(folder), config.universe.foreign)
         with store.writing(_WAIT_S) as connection:
+            readings += gone_from(Path(folder), readings, load_lists(connection))
             report = put_in(connection, readings, now, config.universe.every_s, accept)
     else:
         report = asyncio.run(_fetch(config, store, accept))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tracker.answer import BodyReader
-from tracker.errors import AccessDenied, BadInput, Malformed, SourceError
+from tracker.errors import AccessDenied, BadInput, Malformed, SourceError, Unavailable
 from tracker.http import Access, Gate, Http
 from tracker.listings import Parsed, of_the_past
 from tracker.log import event
@@ -214,6 +214,16 @@ def read_folder(folder: Path, markets: tuple[str, ...]) -> tuple[list[Reading], 
     if not found:
         raise BadInput("no list of securities in this folder", str(folder), "expected files such as nasdaqlisted.txt or company_tickers.json")  # fmt: skip
     return found, others
+
+
+def gone_from(folder: Path, readings: Sequence[Reading], states: Mapping[str, ListState]) -> list[Reading]:
+    """The lists that were read from this folder before and have no file there now: an attempt that failed, for each."""
+    found = {reading.name for reading in readings}
+    return [
+        Reading(name, state.address, error=Unavailable("the file is not there any more", Path(state.address).name))
+        for name, state in states.items()
+        if name not in found and state.address is not None and Path(state.address).parent == folder
+    ]
 
 
 def _unpacked(path: Path) -> bytes:

@@ -231,7 +231,9 @@ def test_status_names_every_stream_and_why_a_source_is_off(full: Path) -> None:
         ("stocktwits", "symbol/BABA"), ("stocktwits", "symbol/JD"), ("reddit", "r/stocks"), ("reddit", "r/pondtalk"), ("hackernews", "new"),
     }  # fmt: skip
     assert told["totals"]["messages"] == len(stored(database(full)))
-    assert told["off"].keys() == {"bluesky", "x"}
+    assert told["off"].keys() == {
+        "bluesky", "fourchan", "lemmy", "mastodon", "nostr", "telegram", "x", "youtube",
+    }  # fmt: skip
     text = said(full, "status")
     assert "r/stocks" in text.stdout
     assert "bluesky is off" in text.stderr

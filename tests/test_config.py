@@ -591,12 +591,18 @@ def shipped_known() -> dict[str, SourceDefaults]:
     open_source = dataclasses.replace(GATED, stream_name=anything, needs_acknowledgement=False)
     return {
         "bluesky": dataclasses.replace(CHIRP, overlap_s=None),
+        "fourchan": open_source,
         "hackernews": CHIRP,
+        "lemmy": open_source,
+        "mastodon": dataclasses.replace(GATED, stream_name=anything, credentials=("access_token",)),
+        "nostr": open_source,
         "reddit": dataclasses.replace(
             open_source, credentials=("client_id", "client_secret", "feed_token", "feed_user")
         ),
         "stocktwits": dataclasses.replace(GATED, credentials=("access_token",)),
+        "telegram": open_source,
         "x": dataclasses.replace(open_source, credentials=("bearer_token",)),
+        "youtube": dataclasses.replace(open_source, credentials=("key",)),
     }
 
 

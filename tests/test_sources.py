@@ -1,6 +1,6 @@
 """The contract that every source keeps: modules are found by listing the package, samples by listing ``samples/``.
 
-A sample is a pair, ``samples/SOURCE.QUIRK.EXT`` (the bytes of one answer: json, ndjson or xml) and
+A sample is a pair, ``samples/SOURCE.QUIRK.EXT`` (the bytes of one answer: json, ndjson, xml or html) and
 ``samples/SOURCE.QUIRK.expected.json`` (the items that ``parse`` makes of it, as ``plain`` below writes them: fields at
 their defaults left out). A pair named ``SOURCE.archive-FORMAT.QUIRK`` holds a file of an archive instead, read by
 ``ARCHIVE[FORMAT]``: a line at a time where it is ndjson, else whole. Ids within a sample are unique unless the quirk
@@ -361,6 +361,17 @@ def _shape(place: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(0 if isinstance(key, int) else key for key in place)
 
 
+def _spoilt_markup(page: str, tried: set[tuple[Any, ...]]) -> Iterator[str]:
+    """A page with each value of an attribute and each text in turn as careless readers do not expect it."""
+    for found in re.finditer(r'([\w-]+)="([^"]*)"|>([^<>]*[^<>\s][^<>]*)<', page):
+        # a reader looks at classes; of the values of other attributes one is as good as another
+        place = found.groups() if found[1] in (None, "class") else (found[1],)
+        if place not in tried:
+            tried.add(place)
+            start, end = found.span(2 if found[1] else 3)
+            yield from (page[:start] + value + page[end:] for value in CARELESS if isinstance(value, str))
+
+
 @every_source
 def test_nothing_in_the_place_of_something_is_more_than_a_flaw(name: str) -> None:
     """Each field of each sample in turn, by each of the values that break careless readers."""
@@ -373,7 +384,10 @@ def test_nothing_in_the_place_of_something_is_more_than_a_flaw(name: str) -> Non
                     changed = json.dumps(_replaced(document, place, value)).encode()
                     for parser in (load(name).parse, *archive_parsers(name).values()):
                         read_or_malformed(parser, changed, name)
-    assert tried, "no sample of this source is JSON"
+    for page in (path for path in PATHS if path.name.split(".")[0] == name and path.suffix == ".html"):
+        for changed in _spoilt_markup(page.read_text("utf-8"), tried):
+            read_or_malformed(load(name).parse, changed.encode("utf-8", "surrogatepass"), name)
+    assert tried, "no sample of this source has fields"
 
 
 @every_source

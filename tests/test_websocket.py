@@ -10,14 +10,15 @@ import logging
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from loopback import Answer, Asked, Script, flood, loopback, reply, then_close, then_silence
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from tracker.errors import AccessDenied, NotFound, RateLimited, SourceError, Unavailable
-from tracker.http import Access, Http
+from tracker.http import Access, Http, Socket
 from tracker.secret import Secret
 
 HTTP = Http()
@@ -46,6 +47,38 @@ async def with_peer(
 
 
 # ------------------------------------------------------------------------------------------------ a good peer
+
+
+async def test_frames_are_sent_and_the_peers_clock_is_known() -> None:
+    async def talk(peer: ServerConnection) -> None:
+        await peer.send(f"heard {await peer.recv()}")
+        await peer.wait_closed()
+
+    def dated(peer: ServerConnection, request: Request, response: Response) -> Response:
+        del response.headers["Date"]
+        response.headers["Date"] = "Thu, 01 Oct 2026 06:00:00 GMT"
+        return response
+
+    async with serve(talk, "127.0.0.1", 0, process_response=dated) as server:
+        at = access(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with HTTP.session(at) as client, client.connect("") as socket:
+            assert socket.served_at == datetime(2026, 10, 1, 6, tzinfo=UTC)
+            await socket.send("kväk", SOON)
+            assert await socket.receive(SOON) == "heard kväk"
+
+
+async def test_sending_to_a_peer_that_is_gone_is_unavailable() -> None:
+    async def talk(peer: ServerConnection) -> None:
+        await peer.close(1001, "going home")
+
+    async def use(at: Access) -> None:
+        async with HTTP.session(at) as client, client.connect("/subscribe") as socket:
+            with pytest.raises(Unavailable):
+                await socket.receive(SOON)
+            with pytest.raises(Unavailable, match="1001 going home"):
+                await socket.send("anybody?", SOON)
+
+    await with_peer(talk, use)
 
 
 async def test_frames_come_in_order_as_text_and_bytes_and_are_counted() -> None:
@@ -153,14 +186,19 @@ CLOSE = b"\x88"  # how a close frame begins
 CROAK = frame(TEXT, b"croak")
 
 
+def accepted(asked: Asked) -> bytes:
+    """What accepts a handshake."""
+    key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()  # noqa: S324 - RFC 6455 wants it
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
+    return reply(101, b"", upgrade, length=False)
+
+
 def upgraded(*frames: bytes, goodbye: bool = True) -> Script:
     """Accepts the handshake and sends ``frames`` as they are; hangs up when asked to, without ``goodbye`` never."""
 
     async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()  # noqa: S324 - RFC 6455 wants it
-        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
-        writer.write(reply(101, b"", upgrade, length=False) + b"".join(frames))
+        writer.write(accepted(asked) + b"".join(frames))
         await writer.drain()
         while heard := await asked.reader.read(1000):
             if goodbye and CLOSE in heard:
@@ -235,6 +273,25 @@ async def test_a_peer_that_never_says_goodbye_does_not_hold_us() -> None:
     started = time.monotonic()
     assert await frames_of(upgraded(CROAK, goodbye=False), 1) == ["croak"]
     assert time.monotonic() - started < 4.0
+
+
+async def test_a_peer_that_takes_nothing_is_unavailable_and_does_not_hold_us() -> None:
+    async def accept_and_read_no_more(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(accepted(asked))
+        await asyncio.Event().wait()
+
+    async def send_on(socket: Socket) -> None:
+        while True:
+            await socket.send("kväk" * 100_000, 0.2)
+
+    async with (
+        asyncio.timeout(10),
+        loopback(accept_and_read_no_more) as server,
+        HTTP.session(access(server.url)) as client,
+        client.connect("/") as socket,
+    ):
+        with pytest.raises(Unavailable, match="takes no frames"):
+            await send_on(socket)
 
 
 # ---------------------------------------------------------------------------------------------- refused handshakes

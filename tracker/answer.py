@@ -135,7 +135,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, url: str, now:
     if wait is not None:
         cause += f", asks to wait {wait:g} s"
     kind, message = _kind(status, challenge, named)
-    return kind(message, url, cause, http_status=status, retry_after_s=wait, body=body)
+    return kind(message, url, cause, http_status=status, retry_after_s=wait, body=body, served_at=served_at)
 
 
 def _kind(status: int, challenge: bool, named_wait_s: float | None) -> tuple[type[SourceError], str]:

@@ -20,6 +20,7 @@ Each prints as ``message: subject: cause``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class TrackerError(Exception):
@@ -79,11 +80,13 @@ class SourceError(TrackerError):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         body: bytes | None = None,
+        served_at: datetime | None = None,
     ) -> None:
         super().__init__(message, subject, cause)
         self.http_status = http_status
         self.retry_after_s = retry_after_s  # what the server asked for, in seconds from now; None: it said nothing
         self.body = body  # the first bytes of what came, for a sample
+        self.served_at = served_at  # the server's clock when it refused, aware UTC
 
 
 class Unavailable(SourceError):

@@ -111,10 +111,11 @@ class _Connect(open_websocket):
 class Socket:
     """An open WebSocket. It is never opened again behind one's back: a new connection starts at a cursor."""
 
-    def __init__(self, connection: ClientConnection, host: str, tally: Tally) -> None:
+    def __init__(self, connection: ClientConnection, host: str, tally: Tally, served_at: datetime) -> None:
         self._connection = connection
         self._host = host
         self._tally = tally
+        self.served_at = served_at  # the server's Date header at the handshake, else our clock: aware UTC
 
     async def receive(self, timeout_s: float) -> str | bytes | None:
         """The next frame, None when none came in time; Unavailable when the connection is gone."""
@@ -130,6 +131,16 @@ class Socket:
             raise Unavailable("the connection was closed", self._host, closing_words(error)) from None
         self._tally.bytes += len(frame.encode()) if isinstance(frame, str) else len(frame)
         return frame
+
+    async def send(self, frame: str, timeout_s: float) -> None:
+        """One text frame; Unavailable when the connection is gone or the peer takes nothing for so long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connection.send(frame)
+        except TimeoutError:
+            raise Unavailable("the peer takes no frames", self._host, f"none in {timeout_s:g} s") from None
+        except ConnectionClosed as error:
+            raise Unavailable("the connection was closed", self._host, closing_words(error)) from None
 
 
 def closing_words(error: ConnectionClosed) -> str:
@@ -239,10 +250,16 @@ class Client:
         A transport given to ``Http`` has no part in it: this always opens a real connection.
         """
         connection = await self._open(path, params)
+        answer = connection.response
+        headers = {name.lower(): value for name, value in answer.headers.raw_items()} if answer is not None else {}
         try:
-            yield Socket(connection, connection_host(self.access.base_url), self.tally)
+            yield Socket(connection, self._host(path), self.tally, served_time(headers, self._clock()))
         finally:
-            await connection.close()
+            try:
+                async with asyncio.timeout(2 * CLOSE_S):
+                    await connection.close()
+            except TimeoutError:  # its close_timeout does not count while the peer takes nothing
+                connection.transport.abort()
 
     # ------------------------------------------------------------------------------------------- underneath
 
@@ -351,7 +368,7 @@ class Client:
         return bytes(reader.body[:SAMPLE_BYTES])
 
     async def _open(self, path: str, params: list[tuple[str, str]] | None) -> ClientConnection:
-        host = connection_host(self.access.base_url)
+        host = self._host(path)
         self._gate.check(self.access.source)
         try:
             url = address(self.access.base_url, path, params, self.access.other_urls)
@@ -381,6 +398,10 @@ class Client:
         except (WebSocketException, httpx.InvalidURL, OSError, EOFError, UnicodeError) as error:
             raise Unavailable("can't be reached", host, self._mask(plain_reason(error))) from None
 
+    def _host(self, path: str) -> str:
+        """Whom a path is asked of, for messages: an absolute one names its host itself."""
+        return connection_host(path if "://" in path else self.access.base_url)
+
     def _shown(self, url: httpx.URL) -> str:
         return self._mask(str(url.copy_with(userinfo=b"")))
 
@@ -402,6 +423,7 @@ class Client:
             http_status=error.http_status,
             retry_after_s=error.retry_after_s,
             body=self._mask_bytes(error.body) if error.body is not None else None,
+            served_at=error.served_at,
         )
 
 

@@ -204,7 +204,7 @@ def _ballot_rows(
     return [
         BallotRow(
             source=message.source, message_id=message.id, symbol=mention.symbol, question=ballot.question, option=option.text,
-            position=position, votes=option.votes, share=option.votes / total if option.votes is not None and total > 0 else None,
+            position=position, votes=option.votes, share=option.votes / total if option.votes is not None and total > 0 else option.share,
             voters=ballot.voters, closes_at=ballot.closes_at, created_at=mention.created_at, seen_at=seen_at,
         )
         for mention in mentions

@@ -29,6 +29,7 @@ class BallotOption:
 
     text: str
     votes: int | None = None  # so far; None while the source hides them, never 0
+    share: float | None = None  # of all votes, 0..1, where the source tells only that
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ _SILENT = frozenset({"script", "style", "template"})
 _TAG_NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]*)")
 
 
-def _tokens(markup: str) -> Iterator[tuple[str, bool]]:
+def html_tokens(markup: str) -> Iterator[tuple[str, bool]]:
     """(text, False) and (what stands between < and >, True), in one pass: linear for any input, unlike html.parser."""
     place, size = 0, len(markup)
     while place < size:
@@ -130,7 +130,7 @@ def html_to_text(markup: str) -> str:
     """Plain text of an HTML fragment: tags dropped, blocks on their own lines, entities resolved once. Total and linear."""
     parts: list[str] = []
     silent = 0
-    for token, is_tag in _tokens(markup):
+    for token, is_tag in html_tokens(markup):
         if not is_tag:
             if not silent:
                 parts.append(token)

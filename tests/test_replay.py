@@ -148,6 +148,7 @@ ARCHIVES: dict[str, tuple[str, object, tuple[str, str]]] = {
     "bluesky": ("a.ndjson", EVENT, ("bluesky", "at://did:plc:invented/app.bsky.feed.post/one")),
     "hackernews": ("a.json", {"hits": [HIT]}, ("hackernews", "9")),
     "x": ("a.ndjson", CLASSIC, ("x", "12")),
+    "fourchan": ("a.json", {"posts": [{"no": 70510400, "com": "$GME it is", "time": EPOCH, "resto": 0}]}, ("fourchan", "biz/70510400")),
     "ndjson": ("a.ndjson", exported(3, START, "$GME it is"), ("pond", "3")),
 }  # fmt: skip
 

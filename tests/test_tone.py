@@ -12,7 +12,8 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from tracker.errors import BadInput
 from tracker.tone import Scorer, make_scorer, stance_of, to_tone
-from tracker.tone.lexicon import LEXICON_VERSION, LexiconScorer, clean, load_lexicon
+from tracker.tone.clean import clean
+from tracker.tone.lexicon import LEXICON_VERSION, LexiconScorer, load_lexicon
 from tracker.tone.vader import CHUNK, LONGEST, RUN, Analyzer, VaderScorer, squeeze
 from tracker.universe import DATA
 
@@ -155,7 +156,7 @@ def test_bearish_talk_is_bearish(text: str) -> None:
         "https://a.example/great",
         "@great_fan",
         "earnings call tomorrow",
-        "lol",
+        "okay",
         "100 shares",
         "support level",
     ],
@@ -166,29 +167,33 @@ def test_what_says_nothing_is_neutral(text: str) -> None:
 
 
 def test_explain_gives_the_same_tone_with_reasons_strongest_first() -> None:
-    text = "Not selling my $GME, to the moon! 🚀🚀 lol puts"
+    text = "Not selling my $GME, to the moon! 🚀🚀 okay. puts"
     tone = LEXICON.explain(text)
     assert tone.tone == LEXICON.score(text).tone
     assert LEXICON.score(text).reasons == ()
     reasons = dict(tone.reasons)
-    assert {"not selling", "to the moon", "🚀", "puts"} == set(reasons)
-    assert reasons["puts"] < 0 < reasons["not selling"]
+    assert {"rule: not selling", "to the moon", "🚀", "rule: puts", "!"} == set(reasons)
+    assert reasons["rule: puts"] < 0 < reasons["rule: not selling"]
     sizes = [abs(weight) for _, weight in tone.reasons]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_a_phrase_ends_with_its_sentence() -> None:
-    assert "buy calls" in dict(LEXICON.explain("I buy calls").reasons)
-    assert "buy calls" not in dict(LEXICON.explain("a buy. calls").reasons)
+    assert "free fall" in dict(LEXICON.explain("in free fall").reasons)
+    assert "free fall" not in dict(LEXICON.explain("it is free. fall").reasons)
 
 
 def test_emphasis_behind_a_phrase_still_counts() -> None:
-    assert LEXICON.score("buy the dip!!!").tone > LEXICON.score("buy the dip").tone
+    assert LEXICON.score("to the moon!!!").tone > LEXICON.score("to the moon").tone
 
 
 def test_negation_turns_words_phrases_and_emoji() -> None:
-    for text in ("bullish", "buy the dip", "🚀"):
+    for text in ("bullish", "to the moon", "🚀"):
         assert LEXICON.score(text).tone > 0 > LEXICON.score(f"not {text}").tone
+
+
+def test_what_denied_within_a_phrase_denies_nothing_behind_it() -> None:
+    assert LEXICON.score("can't wait good earnings").tone > 0 > LEXICON.score("can't good earnings").tone
 
 
 def test_skin_tones_and_variants_of_an_emoji_are_one() -> None:
@@ -196,7 +201,7 @@ def test_skin_tones_and_variants_of_an_emoji_are_one() -> None:
 
 
 def test_cleaning_takes_out_links_users_and_cashtags() -> None:
-    assert clean("@bob $BRK.B it’s $5 https://a.example").split() == ["it's", "$5"]
+    assert clean("@bob $BRK.B it's $5 https://a.example").split() == ["it's", "$5"]
 
 
 @given(st.text(max_size=80))
@@ -211,10 +216,9 @@ def test_any_text_has_a_tone_within_bounds(text: str) -> None:
 # ------------------------------------------------------------------------------------------------------ bounded cost
 
 
-@pytest.mark.parametrize("scorer", [LEXICON, PLAIN], ids=lambda scorer: scorer.name)
 @pytest.mark.parametrize("text", ["😂" * 4000, "🚀😂" * 2000, "great stock " * 5000, "🙈 🔥x" * 3000, "a " * 40_000])
-def test_no_chunk_is_longer_than_the_limit(scorer: LexiconScorer | VaderScorer, text: str) -> None:
-    pieces = scorer.pieces(text)
+def test_no_chunk_is_longer_than_the_limit(text: str) -> None:
+    pieces = PLAIN.pieces(text)
     assert max(map(len, pieces)) <= CHUNK
     # full chunks but the last: the number of calls, and so the cost, grows with the text and no faster
     assert all(len(piece) == CHUNK for piece in pieces[:-1])
@@ -222,15 +226,14 @@ def test_no_chunk_is_longer_than_the_limit(scorer: LexiconScorer | VaderScorer, 
 
 
 def test_a_thousand_equal_emoji_cost_as_much_as_three() -> None:
+    assert PLAIN.pieces("😂" * 4000) == PLAIN.pieces("😂" * RUN)
     for scorer in (LEXICON, PLAIN):
-        assert scorer.pieces("😂" * 4000) == scorer.pieces("😂" * RUN)
         assert scorer.score("😂" * 4000).tone == scorer.score("😂" * RUN).tone
 
 
 def test_twice_the_text_is_twice_the_tokens() -> None:
-    for scorer in (LEXICON, PLAIN):
-        short = sum(map(len, scorer.pieces("great stock " * 1000)))
-        assert sum(map(len, scorer.pieces("great stock " * 2000))) == 2 * short
+    short = sum(map(len, PLAIN.pieces("great stock " * 1000)))
+    assert sum(map(len, PLAIN.pieces("great stock " * 2000))) == 2 * short
 
 
 def test_what_lies_beyond_the_longest_text_is_not_read() -> None:
@@ -261,7 +264,7 @@ def test_scorers_are_named_with_their_versions() -> None:
 def test_a_changed_lexicon_has_a_new_version() -> None:
     """Stored scores carry the version: whoever edits the list raises LEXICON_VERSION and writes the new digest here."""
     digest = sha256((DATA / "lexicon.tsv").read_bytes()).hexdigest()[:12]
-    assert (LEXICON_VERSION, digest) == (1, "c920b52d0b03")
+    assert (LEXICON_VERSION, digest) == (2, "f55a13236a7b")
 
 
 def test_the_neutral_band_is_used() -> None:
@@ -315,13 +318,22 @@ def test_a_missing_lexicon_is_bad_input(tmp_path: Path) -> None:
         make_scorer("lexicon", lexicon_path=tmp_path / "none.tsv")
 
 
+# A text of each class of numbers that a term can name.
+SHOWN = {"<n>": "150", "<pct>": "5%", "<x>": "10x", "<+n>": "+4", "<-n>": "-4", "<call>": "150c", "<put>": "90p"}
+
+
 def test_every_term_of_ours_has_its_effect() -> None:
     """Alone, a term has the sign of its valence and a mute one none: no line of the list is dead."""
     wrong = []
     for term in load_lexicon(DATA / "lexicon.tsv"):
         assert term.reason
-        tone = LEXICON.score(term.term).tone
+        tone = LEXICON.score(" ".join(SHOWN.get(word, word) for word in term.term.split())).tone
         wanted = 0 if term.valence is None else (term.valence > 0) - (term.valence < 0)
         if (tone > 0) - (tone < 0) != wanted:
             wrong.append(term.term)
     assert wrong == []
+
+
+def test_our_list_is_sorted() -> None:
+    terms = [term.term for term in load_lexicon(DATA / "lexicon.tsv")]
+    assert terms == sorted(terms)

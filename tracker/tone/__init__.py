@@ -3,9 +3,10 @@
     make_scorer("lexicon", neutral_band=0.1) -> Scorer        VADER's rules over our own words, phrases and emoji
     make_scorer("vader", neutral_band=0.1)   -> Scorer        vaderSentiment as published, to compare against
 
-The formula of this version: ``tone`` is VADER's compound score (-1..1), ``p_bullish = (1 + tone) / 2``, and the stance
-is +1 from ``0.5 + band`` on, -1 down from ``0.5 - band``, else 0. Every scorer is pure, and its cost is linear in the
-length of the text.
+The formula: a scorer gives a ``tone`` of -1..1, ``p_bullish = (1 + tone) / 2``, and the stance is +1 from ``0.5 + band``
+on, -1 down from ``0.5 - band``, else 0. The scorer lexicon squashes the log-odds that it weighs, so that ``p_bullish`` is
+about the share of bullish authors among such messages where both stances are as frequent; for vader the tone is its
+compound score. Every scorer is pure, and its cost is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def stance_of(p_bullish: float, neutral_band: float) -> Stance:
 
 
 def make_scorer(kind: ScorerKind, neutral_band: float = 0.1, lexicon_path: Path | None = None) -> Scorer:
-    """Build a scorer, which reads its word lists once (some 10 ms). BadInput names what can't be used.
+    """Build a scorer, which reads its word lists once (some 0.1 s). BadInput names what can't be used.
 
     ``neutral_band``: half the width of the neutral zone around 0.5, within [0, 0.5). ``lexicon_path``: a file in the
     format of ``data/lexicon.tsv`` instead of ours.

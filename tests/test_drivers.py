@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from many_worlds import EXAMPLES, SEEDS, tried
 from oracle import Oracle
 from test_episodes import EVERYTHING, spike, store_spikes
-from test_metric_laws import EXAMPLES, SEEDS, tried
 from worlds import DAY, HOUR, MINUTE, START, Recipe, Said, World, batch_of, commit, fresh_database, gone, make, rows
 
 from tracker import metrics

@@ -5,12 +5,26 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
-from test_metric_laws import EXAMPLES, SEEDS, SMALL, readings, tried
+from many_worlds import (
+    EXAMPLES,
+    FRACTIONS,
+    SEEDS,
+    SMALL,
+    SPARSE,
+    Place,
+    by_world,
+    dump_of,
+    in_one_go,
+    readings_of,
+    roll_up_each,
+    settle,
+    shift_to,
+    together,
+    tried_on_worlds,
+)
 from worlds import (
     DAY,
     FACTS,
@@ -26,7 +40,6 @@ from worlds import (
     dump,
     fresh_database,
     gone,
-    make,
     rows,
     tell,
 )
@@ -78,71 +91,121 @@ def in_pieces(world: World, dice: random.Random) -> list[Batch]:
     return pieces
 
 
-def rebuilt(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+def rebuild(connection: Connection) -> None:
     derive.touch_everything(connection)
     derive.rollup(connection)
-    return dump(connection, *TABLES)
 
 
-@tried(EXAMPLES // 16)
-@given(ARRIVING, SEEDS)
-def test_order_of_arrival_and_batches_change_nothing(recipe: Recipe, seed: int) -> None:
+def some_of(pieces: list[Batch], dice: random.Random, up_to_a_word: bool) -> list[Batch]:
+    """The next of them, which are taken away; at least so many that something has been said, where that is asked for."""
+    size = dice.randrange(1, 1 + len(pieces))
+    if up_to_a_word:
+        size = max(size, 1 + next(number for number, piece in enumerate(pieces) if piece.messages))
+    taken, pieces[:size] = pieces[:size], []
+    return taken
+
+
+@tried_on_worlds(EXAMPLES // 16, ARRIVING, SEEDS)
+def test_order_of_arrival_and_batches_change_nothing(drawn: list[tuple[Recipe, int]]) -> None:
     """Rolled up after any flush, or once at the end, or again from the facts: the same rows to the last digit."""
-    dice = random.Random(seed)  # noqa: S311 (an order, not a secret)
-    world = make(recipe)
+    worlds = settle(recipe for recipe, _ in drawn)
+    dice = [random.Random(seed) for _, seed in drawn]  # noqa: S311 (an order, not a secret)
+    common = random.Random(str(drawn))  # noqa: S311
+    everything = together(one.world for one in worlds)
+    moments = {one.name: (one.start + 20 * HOUR, one.end) for one in worlds}
     connection = fresh_database()
-    tell(connection, world)
-    at_once = dump(connection, *TABLES)
-    at_once_read = readings(connection, recipe.start + 20 * HOUR, recipe.end)
+    tell(connection, everything)
+    at_once, at_once_read = dump_of(connection, *TABLES), readings_of(connection, moments)
+
     connection = fresh_database()
-    pieces = in_pieces(world, dice)
-    while pieces:
-        size = dice.randrange(1, 1 + len(pieces))
-        flush, pieces = pieces[:size], pieces[size:]
-        commit(connection, *flush)
-        if dice.random() < 0.6:
-            derive.rollup(connection)
-        elif dice.random() < 0.5:
-            derive.take_readings(
-                connection, [recipe.start + recipe.days * DAY / 2], None
-            )  # makes baselines that must not stay
-    connection.execute("INSERT INTO watchlist SELECT unnest(?), NULL", [list(world.watchlist)])
-    derive.rollup(connection)
-    assert dump(connection, *TABLES) == at_once
-    assert readings(connection, recipe.start + 20 * HOUR, recipe.end) == at_once_read
-    assert rebuilt(connection) == at_once
+    arriving = [in_pieces(one.world, own) for one, own in zip(worlds, dice, strict=True)]
+    # where the data begin is known to the other worlds from the start
+    commit(connection, *some_of(arriving[0], dice[0], up_to_a_word=True))
+    healed = []
+    while any(arriving):
+        talking = [(pieces, own) for pieces, own in zip(arriving, dice, strict=True) if pieces and own.random() < 0.8]
+        flush = [piece for pieces, own in talking for piece in some_of(pieces, own, up_to_a_word=False)]
+        if flush:
+            commit(connection, *flush)
+        if common.random() < 0.6:
+            healed += roll_up_each(connection)
+        elif common.random() < 0.5:
+            # makes baselines that must not stay
+            derive.take_readings(connection, [one.start + one.recipe.days * DAY / 2 for one in worlds], None)
+    connection.execute("INSERT INTO watchlist SELECT unnest(?), NULL", [list(everything.watchlist)])
+    healed += roll_up_each(connection)
+    bit_by_bit, bit_by_bit_read = dump_of(connection, *TABLES), readings_of(connection, moments)
+    assert healed == [], f"{drawn}"
+    rebuild(connection)
+    again = dump_of(connection, *TABLES)
+    for one, (_, seed) in zip(worlds, drawn, strict=True):
+        told = f"{one.name}, {one.recipe}, {seed}"
+        assert bit_by_bit[one.name] == at_once[one.name], told
+        assert bit_by_bit_read[one.name] == at_once_read[one.name], told
+        assert again[one.name] == at_once[one.name], told
     assert rows(connection, "SELECT count(*) FROM touched") == [(0,)]
 
 
-@tried(EXAMPLES // 33)
-@given(SMALL)
-def test_replaying_everything_adds_nothing(recipe: Recipe) -> None:
-    world = make(recipe)
+@tried_on_worlds(EXAMPLES // 33, SPARSE, FRACTIONS, as_shipped=True)
+def test_what_is_taken_in_one_statement_changes_nothing(drawn: list[tuple[Recipe, list[float]]]) -> None:
+    """Days that lie apart and the words of the spikes of each month one after the other, or all of them in one go."""
+    worlds = settle(recipe for recipe, _ in drawn)
+    everything = together(one.world for one in worlds)
+    moments = {one.name: one.moments(fractions) for one, (_, fractions) in zip(worlds, drawn, strict=True)}
     connection = fresh_database()
-    tell(connection, world)
+    tell(connection, everything)
+    as_shipped, as_shipped_read = dump_of(connection, *TABLES), readings_of(connection, moments)
+    connection = fresh_database()
+    with in_one_go():
+        tell(connection, everything)
+    whole, whole_read = dump_of(connection, *TABLES), readings_of(connection, moments)
+    for one in worlds:
+        told = f"{one.name}, {one.recipe}, at {moments[one.name]}"
+        assert whole.get(one.name) == as_shipped.get(one.name), told
+        assert whole_read[one.name] == as_shipped_read[one.name], told
+
+
+@tried_on_worlds(EXAMPLES // 33, SMALL)
+def test_replaying_everything_adds_nothing(drawn: list[tuple[Recipe]]) -> None:
+    worlds = settle(recipe for (recipe,) in drawn)
+    everything = together(one.world for one in worlds)
+    connection = fresh_database()
+    tell(connection, everything)
     facts = [table for table in FACTS if table != "polls"]  # an attempt is an attempt
-    before = dump(connection, *facts, *TABLES)
+    before = dump_of(connection, *facts, *TABLES)
     for _ in range(2):
-        assert commit(connection, batch_of(world.said), *(batch_of((), heard) for heard in world.heard)).added == 0
+        again = commit(connection, batch_of(everything.said), *(batch_of((), heard) for heard in everything.heard))
+        assert again.added == 0, f"{drawn}"
         derive.rollup(connection)
-    assert dump(connection, *facts, *TABLES) == before
+    after = dump_of(connection, *facts, *TABLES)
+    for one in worlds:
+        assert after[one.name] == before[one.name], f"{one.name}, {one.recipe}"
+    assert after.keys() == before.keys()
 
 
-@tried(EXAMPLES // 33)
-@given(SMALL)
-def test_five_minutes_add_up_to_hours_and_hours_to_days(recipe: Recipe) -> None:
+@tried_on_worlds(EXAMPLES // 33, SMALL)
+def test_five_minutes_add_up_to_hours_and_hours_to_days(drawn: list[tuple[Recipe]]) -> None:
+    worlds = settle(recipe for (recipe,) in drawn)
     connection = fresh_database()
-    tell(connection, make(recipe))
+    tell(connection, together(one.world for one in worlds))
     sums = ", ".join(f"sum({name})" for name in ADDITIVE)
     query = f"SELECT symbol, source, date_trunc('{{}}', bucket_start) AS start, {sums} FROM buckets WHERE bucket_width = INTERVAL {{}} GROUP BY ALL ORDER BY ALL"
-    assert rows(connection, query.format("hour", "5 MINUTE")) == rows(connection, query.format("hour", "1 HOUR"))
-    assert rows(connection, query.format("day", "1 HOUR")) == rows(connection, query.format("day", "1 DAY"))
     by_source = f"SELECT symbol, bucket_width, bucket_start, {sums} FROM buckets WHERE source {{}} '*' GROUP BY ALL ORDER BY ALL"
-    assert rows(connection, by_source.format("=")) == rows(connection, by_source.format("<>"))
-    assert rows(
-        connection,
-        "SELECT count(*) FROM buckets WHERE bullish + bearish + neutral <> organic OR authors > messages OR texts > messages",
-    ) == [(0,)]
+    for small, large in (
+        (query.format("hour", "5 MINUTE"), query.format("hour", "1 HOUR")),
+        (query.format("day", "1 HOUR"), query.format("day", "1 DAY")),
+        (by_source.format("<>"), by_source.format("=")),
+    ):
+        parts, wholes = by_world(rows(connection, small)), by_world(rows(connection, large))
+        for one in worlds:
+            assert parts[one.name] == wholes[one.name], f"{one.name}, {one.recipe}"
+    assert (
+        rows(
+            connection,
+            "FROM buckets WHERE bullish + bearish + neutral <> organic OR authors > messages OR texts > messages",
+        )
+        == []
+    ), f"{drawn}"
 
 
 CHANGES = st.lists(
@@ -151,42 +214,49 @@ CHANGES = st.lists(
     ),
     max_size=14,
 )
+Change = tuple[str, int, int, int]
+CROWD = tuple(
+    Said(f"c{n}", START + 24 * HOUR + n * MINUTE, ("AAA",), f"a{n}", key=100 + n, likes=n % 3) for n in range(30)
+)
+EARLY_ALERT = World(CROWD, (Heard("posts", START - 9 * DAY, START + 3 * DAY),))
 
 
-@tried(EXAMPLES // 16)
-@given(CHANGES, st.randoms(use_true_random=False))
-def test_what_a_change_touches_is_all_that_it_changes(
-    changes: list[tuple[str, int, int, int]], dice: random.Random
-) -> None:
+def change_in(place: Place, change: Change, dice: random.Random) -> Batch:
+    """A message that is said or edited, deleted, or liked more."""
+    kind, who, key, revision = change
+    at = START + timedelta(hours=7 * who)
+    if kind == "delete":
+        row = gone(str(who) if key else f"c{who}", at=at, revision=f"{revision}")
+        return batch_of(deletions=[place.gone(row)])
+    if kind == "like":
+        return batch_of([place.said(replace(CROWD[who], likes=10 * revision))])
+    reshare = str(dice.randrange(12)) if key == 2 else None
+    symbols = ("AAA", "BBB") if kind == "say" else ("AAA",)
+    said = Said(str(who), at, symbols, key=key, revision=f"{revision}", reshare_of=reshare)
+    return batch_of([place.said(said)])
+
+
+@tried_on_worlds(EXAMPLES // 16, CHANGES, SEEDS, at_once=50)
+def test_what_a_change_touches_is_all_that_it_changes(drawn: list[tuple[list[Change], int]]) -> None:
     """Edits, deletions and counts over two days, many of them copies and reshares of each other: rolled up change by
     change as from the facts at the end. A symbol with a spike is among them."""
+    places = [Place(number, shift_to(number, START)) for number in range(len(drawn))]
+    dice = [random.Random(seed) for _, seed in drawn]  # noqa: S311 (who reshares whom, not a secret)
     connection = fresh_database()
-    crowd = tuple(
-        Said(f"c{n}", START + 24 * HOUR + n * MINUTE, ("AAA",), f"a{n}", key=100 + n, likes=n % 3) for n in range(30)
-    )
-    tell(connection, World(crowd, (Heard("posts", START - 9 * DAY, START + 3 * DAY),)))
-    for kind, who, key, revision in changes:
-        at = START + timedelta(hours=7 * who)
-        if kind == "delete":
-            commit(
-                connection, batch_of(deletions=[gone(str(who) if key else f"c{who}", at=at, revision=f"{revision}")])
-            )
-        elif kind == "like":
-            commit(connection, batch_of([replace(crowd[who], likes=10 * revision)]))
-        else:
-            reshare = str(dice.randrange(12)) if key == 2 else None
-            said = Said(
-                str(who),
-                at,
-                ("AAA", "BBB") if kind == "say" else ("AAA",),
-                key=key,
-                revision=f"{revision}",
-                reshare_of=reshare,
-            )
-            commit(connection, batch_of([said]))
-        derive.rollup(connection)
-    incremental = dump(connection, *TABLES)
-    assert rebuilt(connection) == incremental
+    tell(connection, together(place.world(EARLY_ALERT) for place in places))
+    for number in range(max(len(changes) for changes, _ in drawn)):
+        flush = [
+            change_in(place, changes[number], own)
+            for place, own, (changes, _) in zip(places, dice, drawn, strict=True)
+            if number < len(changes)
+        ]
+        commit(connection, *flush)
+        assert roll_up_each(connection) == [], f"{drawn}"
+    incremental = dump_of(connection, *TABLES)
+    rebuild(connection)
+    again = dump_of(connection, *TABLES)
+    for place, (changes, seed) in zip(places, drawn, strict=True):
+        assert again[place.name] == incremental[place.name], f"{place.name}, {changes}, {seed}"
 
 
 # ---------------------------------------------------------------------------------------------- what is touched
@@ -252,7 +322,8 @@ def test_outage_becomes_known_when_the_stream_comes_back() -> None:
     derive.rollup(connection)
     assert rows(connection, query) == [(0.5,)]
     once = dump(connection, *TABLES)
-    assert rebuilt(connection) == once
+    rebuild(connection)
+    assert dump(connection, *TABLES) == once
 
 
 def test_poll_that_covers_nothing_leaves_no_hours() -> None:

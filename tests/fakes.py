@@ -276,8 +276,20 @@ def make_poller(
 ) -> Poller:
     """A poller that has taken up where ``streams``, ``limits`` and ``used`` say the last run stopped."""
     http = Http(server, clock.now)
-    gates = {target.plan.scope: FakeGate(clock) for target in targets}
-    gated = [replace(target, plan=replace(target.plan, gate=gates[target.plan.scope])) for target in targets]
+    plans = [plan for target in targets for plan in (target.plan, *target.homes.values())]
+    gates = {plan.scope: FakeGate(clock) for plan in plans}
+
+    def gated_plan(plan: PollPlan) -> PollPlan:
+        return replace(plan, gate=gates[plan.scope])
+
+    gated = [
+        replace(
+            target,
+            plan=gated_plan(target.plan),
+            homes={stream: gated_plan(plan) for stream, plan in target.homes.items()},
+        )
+        for target in targets
+    ]
     poller = Poller(gated, http, analysis(), clock, kept, concurrency=concurrency, deadline_s=deadline_s)
     poller.stand(streams, limits, used or {})
     return poller

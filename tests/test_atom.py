@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker import atom
+from tracker import atom, xml_tree
 from tracker.errors import Malformed
 
 SHARED = Path(os.environ.get("TRACKER_SHARED", Path(__file__).parents[1] / ".." / "shared"))
@@ -134,9 +134,9 @@ def test_a_document_type_is_refused(head: str) -> None:
 
 
 def test_nesting_is_capped() -> None:
-    deep = "<x>" * atom.MAX_DEPTH + "</x>" * atom.MAX_DEPTH
+    deep = "<x>" * xml_tree.MAX_DEPTH + "</x>" * xml_tree.MAX_DEPTH
     assert "nested deeper" in refused(feed(f"<entry>{deep}</entry>"))
-    fits = atom.MAX_DEPTH - 2
+    fits = xml_tree.MAX_DEPTH - 2
     assert len(atom.entries(feed(f"<entry>{'<x>' * fits}{'</x>' * fits}</entry>"), "test")) == 1
 
 
@@ -144,8 +144,8 @@ def test_attributes_are_capped() -> None:
     def with_attributes(number: int) -> bytes:
         return feed("<entry " + " ".join(f'a{index}="1"' for index in range(number)) + "/>")
 
-    assert "attributes" in refused(with_attributes(atom.MAX_ATTRIBUTES + 1))
-    assert len(atom.entries(with_attributes(atom.MAX_ATTRIBUTES), "test")) == 1
+    assert "attributes" in refused(with_attributes(xml_tree.MAX_ATTRIBUTES + 1))
+    assert len(atom.entries(with_attributes(xml_tree.MAX_ATTRIBUTES), "test")) == 1
 
 
 def test_half_a_megabyte_of_attributes_is_refused_at_once() -> None:

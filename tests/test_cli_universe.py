@@ -20,6 +20,7 @@ from tracker.config import Config
 from tracker.errors import ConfigError
 from tracker.models import Message
 from tracker.parts import load_config, store_of, universe_plan
+from tracker.sources import names
 from tracker.verdicts import load_verdicts, save_verdicts
 
 
@@ -29,7 +30,7 @@ def nasdaq(*symbols: str) -> bytes:
     return "\r\n".join([head, *listed, "File Creation Time: 0301202618:30|||||||", ""]).encode()
 
 
-SOURCES = "".join(f"\n[sources.{name}]\nenabled = false\n" for name in ("bluesky", "hackernews", "reddit"))
+SOURCES = "".join(f"\n[sources.{name}]\nenabled = false\n" for name in names())
 
 
 def configured(folder: Path, text: str = "", contact: str = "") -> Path:

@@ -602,13 +602,21 @@ def shipped_known() -> dict[str, SourceDefaults]:
         "stocktwits": dataclasses.replace(GATED, credentials=("access_token",)),
         "telegram": open_source,
         "x": dataclasses.replace(open_source, credentials=("bearer_token",)),
+        "rss": dataclasses.replace(CHIRP, stream_name=anything),
+        "apewisdom": CHIRP,
+        "tradestie": open_source,
+        "stocktwits_firestream": dataclasses.replace(GATED, credentials=("username", "password")),
+        "prices_yahoo": GATED,
+        "prices_nasdaq": GATED,
+        "options_cboe": GATED,
         "youtube": dataclasses.replace(open_source, credentials=("key",)),
     }
 
 
 def test_shipped_file_runs_as_it_stands():
     found = config.load(SHIPPED, {}, known_sources=shipped_known())
-    assert {name for name, source in found.sources.items() if source.enabled} == {"bluesky", "hackernews", "reddit"}
+    on = {name for name, source in found.sources.items() if source.enabled}
+    assert on == {"bluesky", "hackernews", "reddit", "rss", "apewisdom"}
     assert found.sources["reddit"].streams == ("r/stocks", "r/wallstreetbets")
     assert found.sources["reddit"].budget == (1, 60.0)
     assert found.watchlist.groups["china_tech"] == ("BABA", "BIDU", "JD")

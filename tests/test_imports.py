@@ -25,7 +25,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # what comes over the wire; what is written to the log; what is configured; which symbols exist
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
-    ("pacing", "walk", "atom", "mentions", "tone", "render", "listings", "verdicts"),
+    ("pacing", "walk", "xml_tree", "bars", "mentions", "tone", "render", "listings", "verdicts"),
+    # feeds of entries out of XML; what is no talk as rows: pure
+    ("atom", "feed", "aside"),
     # how well they do on what people have labelled
     ("evaluate_mentions",),
     # which lists there are, and what becomes of them: pure
@@ -169,7 +171,7 @@ def test_every_package_that_the_project_needs_is_owned_and_no_other_is_imported(
 
 
 def test_a_source_sees_the_network_and_pure_helpers_and_nothing_else() -> None:
-    allowed = {"models", "errors", "secret", "wire", "walk", "atom", "http", "text"}
+    allowed = {"models", "errors", "secret", "wire", "walk", "atom", "bars", "feed", "http", "text"}
     for module in modules().values():
         if module.room == "sources":
             seen = {modules()[name].room for name in imported(module.tree) if name in modules()}
@@ -180,7 +182,20 @@ def test_a_source_sees_the_network_and_pure_helpers_and_nothing_else() -> None:
 
 def test_what_decides_has_no_way_to_act() -> None:
     acting = {"asyncio", "os", "socket", "subprocess", "threading", "time", "urllib.request"}
-    for room in ("models", "errors", "text", "wire", "pacing", "walk", "atom", "mentions"):
+    for room in (
+        "models",
+        "errors",
+        "text",
+        "wire",
+        "pacing",
+        "walk",
+        "xml_tree",
+        "atom",
+        "feed",
+        "bars",
+        "aside",
+        "mentions",
+    ):
         assert acting & set(imported(modules()[f"tracker.{room}"].tree)) == set(), room
 
 

@@ -18,6 +18,7 @@ from fakes import (
     FakeServer,
     FakeSource,
     Kept,
+    make_plan,
     make_poller,
     make_target,
     message,
@@ -28,7 +29,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import AccessDenied, Malformed, StoreFatal, Unavailable
 from tracker.models import Cursor, Gap, Limit, Page, Stream
-from tracker.poller import Poller, settle
+from tracker.poller import Poller, Target, settle
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -205,6 +206,53 @@ async def test_requests_of_the_last_run_count(clock: FakeClock, server: FakeServ
     )
     await walk(poller, clock, 11 * MINUTE, step=MINUTE)
     assert server.times() == [10 * MINUTE]
+
+
+# ------------------------------------------------------------------------------------------------------- homes
+
+
+def homed(budget: tuple[int, float], **hosts: str) -> Target:
+    """A source each of whose streams (name = host) lives on a host of its own."""
+    target = make_target("pond", FakeSource(), *hosts, budget=budget)
+    plans = {
+        stream: make_plan("pond", base_url=f"https://{host}", scope=f"host:{host}") for stream, host in hosts.items()
+    }
+    return replace(target, homes=plans)
+
+
+async def test_a_stream_is_asked_at_its_home_and_each_host_has_a_budget_of_its_own(
+    clock: FakeClock, server: FakeServer, kept: Kept
+) -> None:
+    target = homed((1, 10.0), frogs="a.example", toads="a.example", newts="a.example", pike="b.example")
+    poller = make_poller([target], server, clock, kept)
+    await walk(poller, clock, 60.0, step=1.0)
+    assert {(asked.path, asked.host) for asked in server.asked} == {
+        ("/frogs", "a.example"), ("/toads", "a.example"), ("/newts", "a.example"), ("/pike", "b.example")
+    }  # fmt: skip
+    of_a = [asked.seconds for asked in server.asked if asked.host == "a.example"]
+    assert of_a == [0.0, 10.0, 20.0]
+    assert server.times("pike") == [0.0]
+
+
+async def test_a_limit_of_one_home_silences_that_host_alone(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+    server.will("frogs", 429, {"retry-after": "600"})
+    target = homed((100, 60.0), frogs="a.example", toads="a.example", pike="b.example")
+    poller = make_poller([target], server, clock, kept, concurrency=1, streams=[due_in(-60), due_in(-30, "toads")])
+    await walk(poller, clock, 9 * MINUTE)
+    assert [asked.seconds for asked in server.asked if asked.host == "a.example"] == [0.0]
+    assert len(server.times("pike")) == 9
+    (limit,) = {limit.scope for batch in kept.batches for limit in batch.limits}
+    assert limit == "host:a.example"
+    await walk(poller, clock, 2 * MINUTE)
+    assert server.times("toads") == [600.0]
+
+
+async def test_requests_of_the_last_run_count_for_every_home(clock: FakeClock, server: FakeServer, kept: Kept) -> None:
+    """Which host they went to is not stored: none is asked sooner than it might have been."""
+    target = homed((1, 100.0), frogs="a.example", pike="b.example")
+    poller = make_poller([target], server, clock, kept, used={"pond": [(NOON - timedelta(seconds=40), 1)]})
+    await walk(poller, clock, 90.0)
+    assert [(asked.seconds, asked.host) for asked in server.asked] == [(60.0, "a.example"), (60.0, "b.example")]
 
 
 # ------------------------------------------------------------------------------------------------------ limits

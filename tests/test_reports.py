@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,12 +15,13 @@ from price_oracle import PriceBar, put
 from tracker import metrics
 from tracker.errors import BadInput
 from tracker.metrics import Reading, Report, bind, load_report, reports, run
-from tracker.models import Batch
+from tracker.models import Batch, HeadlineRow, OptionRow, PollReport, RankRow
 from tracker.reports import parse_report
 from tracker.store import Connection
 from tracker.store.connect import opened
 
 START = utc("2026-11-01T00:00")
+HOUR = timedelta(hours=1)
 PASTED = "GTAT to the sky, join our room before Friday"
 REPORTS = reports()
 GIVEN = {"symbol": "BABA"}
@@ -63,7 +64,19 @@ def batches() -> list[Batch]:
         status="rate_limited",
         error="asked to wait",
     )
-    return [failed, heard, other]
+    return [failed, heard, other, aside()]
+
+
+def aside() -> Batch:
+    """What is no talk: a headline and its copy, two lists of another service, option volumes."""
+    news = HeadlineRow("rss", "1", "wire", MIDNIGHT - HOUR, MIDNIGHT, "Wire", "A pond", None, None, None, ("BABA",), 1)
+    later = replace(news, id="2", created_at=MIDNIGHT - HOUR / 2, title="A POND")
+    rank = RankRow("apewisdom", "filter/all-stocks", "BABA", MIDNIGHT, "24h", 1, 9, 2, 4, 7, *([None] * 5), MIDNIGHT)  # type: ignore[arg-type]
+    ranks = (replace(rank, at=MIDNIGHT - HOUR, rank=3), rank, replace(rank, symbol="GTAT", rank=2, sentiment=0.5))
+    option = OptionRow("BABA", MIDNIGHT - HOUR, 30, 60, 5, 0, "options_cboe", MIDNIGHT)
+    options = (replace(option, at=MIDNIGHT - 2 * HOUR, put_volume=1), option)
+    report = PollReport("rss", "wire", MIDNIGHT, 5, "ok", brings="news")
+    return Batch(report, None, headlines=(news, later), ranks=ranks, options=options, fetched_at=MIDNIGHT)
 
 
 def prices() -> list[PriceBar]:
@@ -410,6 +423,7 @@ def test_volume_has_a_row_for_each_interval(connection: Connection) -> None:
 def test_stream_health_reads_every_stream(connection: Connection) -> None:
     assert [(one.source, one.stream) for one in metrics.stream_health(connection)] == [
         ("reddit", "r/stocks"),
+        ("rss", "wire"),
         ("stocktwits", "posts"),
     ]
 
@@ -424,3 +438,29 @@ def test_coverage_counts_sources_shares_and_gaps(connection: Connection) -> None
 def test_the_month_begins_in_the_zone_of_the_market(connection: Connection) -> None:
     assert metrics.month_start(connection, utc("2026-12-01T03:00")) == utc("2026-11-01T04:00")
     assert metrics.month_start(connection, utc("2026-12-01T06:00")) == utc("2026-12-01T05:00")
+
+
+# ------------------------------------------------------------------------------------------------ what is no talk
+
+
+def test_the_newest_list_of_a_service_stands_beside_our_reading(connection: Connection) -> None:
+    found = ask(connection, "crosscheck")
+    assert [(row["rank"], row["symbol"], row["mentions_before"], row["their_score"]) for row in found] == [
+        (1, "BABA", 4, None),
+        (2, "GTAT", 4, 75.0),
+    ]
+    ours = metrics.reading(connection, "BABA", MIDNIGHT)
+    assert ours is not None
+    assert (found[0]["our_rank"], found[0]["our_organic"]) == (ours.buzz_rank, ours.organic)
+    assert ask(connection, "crosscheck", service="nobody") == []
+    assert len(ask(connection, "crosscheck", limit="1")) == 1
+
+
+def test_news_leaves_copies_out(connection: Connection) -> None:
+    assert [row["title"] for row in ask(connection, "news", symbol="BABA")] == ["A pond"]
+    assert ask(connection, "news", symbol="GTAT") == []
+
+
+def test_puts_for_each_call_are_those_of_the_newest_sums(connection: Connection) -> None:
+    (row,) = ask(connection, "puts_and_calls")
+    assert (row["put_call_volume"], row["put_call_oi"], row["put_volume"]) == (0.5, None, 30)

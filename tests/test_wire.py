@@ -23,11 +23,16 @@ from tracker.wire import (
     decode_text,
     from_epoch,
     from_iso,
+    from_mail_date,
     html_to_text,
     link,
     load_json,
     looks_like_html,
+    quantity,
+    symbol_text,
+    tally,
     text_id,
+    to_yahoo,
     unescape,
 )
 
@@ -332,7 +337,7 @@ def test_iso_times_are_utc_or_unknown(value: object, expected: datetime | None) 
 
 @given(st.one_of(st.text(max_size=40), st.integers(), st.floats(), st.none(), st.booleans()))
 def test_a_time_is_aware_utc_or_unknown_whatever_was_claimed(value: object) -> None:
-    for found in (from_epoch(value), from_iso(value)):
+    for found in (from_epoch(value), from_iso(value), from_mail_date(value)):
         assert found is None or found.utcoffset() == timedelta(0)
 
 
@@ -358,3 +363,84 @@ def test_a_stored_time_is_possible_and_flagged_exactly_when_it_is_not_the_claime
 )
 def test_the_edges_of_what_is_believed(claimed: datetime | None, stored: datetime, flagged: bool) -> None:
     assert believable(claimed, NOW) == (stored, flagged)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Mon, 02 Mar 2026 12:00:00 GMT", NOW),
+        ("Mon, 02 Mar 2026 07:00:00 EST", NOW),
+        ("02 Mar 26 12:00", NOW),
+        ("Seg, 02 Mar 2026 09:00:00 -0300", NOW),
+        ("Mon, 32 Mar 2026 12:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        ("x" * 10_000, None),
+        (7, None),
+    ],
+)
+def test_times_of_mails_are_utc_or_unknown(value: object, expected: datetime | None) -> None:
+    assert from_mail_date(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, 3.0), (2.5, 2.5), ("3", 3.0), ("$1,234.50", 1234.5), ("-$2", -2.0), (" 3,170,573 ", 3170573.0),
+        ("1,23", None), ("1.2.3", None), ("", None), ("$", None), ("1e5", None), ("N/A", None), ("١", None),
+        (True, None), (None, None), (float("nan"), None), (1e999, None), (10**400, None), ([3], None),
+    ],
+)  # fmt: skip
+def test_a_number_may_be_written_as_text(value: object, expected: float | None) -> None:
+    assert quantity(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "expected"),
+    [
+        (3, 0, 3),
+        ("1,063", 0, 1063),
+        (7.0, 0, 7),
+        (7.5, 0, None),
+        (0, 0, 0),
+        (0, 1, None),
+        (-1, 0, None),
+        (2**63, 0, None),
+        (2**53 + 1, 0, 2**53 + 1),
+    ],
+)
+def test_a_count_is_whole_and_not_below_the_least(value: object, least: int, expected: int | None) -> None:
+    assert tally(value, least) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("gme", "GME"),
+        (" $brk.b ", "BRK.B"),
+        ("ES=F", "ES=F"),
+        ("^SPX", "^SPX"),
+        ("$", None),
+        ("-", None),
+        ("a b", None),
+        ("é", None),
+        (None, None),
+        ("X" * 16, None),
+    ],
+)
+def test_a_symbol_is_what_can_be_one(value: object, expected: str | None) -> None:
+    assert symbol_text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("symbol", "written"),
+    [
+        ("BABA", "BABA"),
+        ("BRK.B", "BRK-B"),
+        ("BTC.X", "BTC-USD"),
+        ("9988.HK", "9988.HK"),
+        ("RY.CA", "RY.TO"),
+        ("ES_F", "ES=F"),
+    ],
+)
+def test_symbols_as_yahoo_writes_them(symbol: str, written: str) -> None:
+    assert to_yahoo(symbol) == written

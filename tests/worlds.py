@@ -44,6 +44,8 @@ FACTS = (
     "ballots",
     "prices",
     "headlines",
+    "crosscheck",
+    "options",
 )
 DERIVED = (
     "touched",

@@ -1,8 +1,7 @@
 """Reads an Atom feed: bytes of one answer -> its entries, or Malformed.
 
-Feeds come from strangers, so this is a small reader on expat in place of a general feed library: no DTD and no
-entity of its own (no expansion bombs, no files opened), a cap on everything that an answer can make large. One
-such library takes 40 s for half a megabyte of attributes.
+Feeds come from strangers, so this is a small reader on expat (see ``xml_tree``) in place of a general feed library, one
+of which takes 40 s for half a megabyte of attributes.
 
 What is not Atom (RSS, RDF, a page) is refused by name.
 """
@@ -10,25 +9,20 @@ What is not Atom (RSS, RDF, a page) is refused by name.
 from __future__ import annotations
 
 import html
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from xml.parsers import expat
 
-from tracker.errors import Malformed
-from tracker.wire import SAMPLE_BYTES, from_iso, html_to_text, link, looks_like_html
+from tracker.wire import from_iso, html_to_text, link
+from tracker.xml_tree import MAX_ATTRIBUTES, MAX_DEPTH, RefusedError, guarded, refuse_document_types
 
-MAX_DEPTH: Final = 64
-MAX_ATTRIBUTES: Final = 64  # of one element
 MAX_ENTRIES: Final = 2_000
 MAX_TEXT: Final = 1_000_000  # characters of one field
 
 _ATOM = "http://www.w3.org/2005/Atom "
 _TEXT_FIELDS = frozenset({"id", "title", "published", "updated", "content", "summary"})
 _VOID = frozenset({"area", "br", "col", "hr", "img", "input", "wbr"})  # elements that HTML never closes
-_DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +41,13 @@ class Entry:
 
 def entries(body: bytes, subject: str) -> tuple[Entry, ...]:
     """All entries of the Atom feed in ``body``, in its order; Malformed, naming ``subject``, if it is none."""
-    if not body.strip():
-        raise Malformed("empty body where a feed was expected", subject, body=body[:SAMPLE_BYTES])
-    if looks_like_html(body):
-        raise Malformed("HTML where a feed was expected", subject, body=body[:SAMPLE_BYTES])
-    try:
-        try:
-            return _read(body)
-        except expat.ExpatError as error:
-            repaired = _repaired(body) if error.code == _INVALID_TOKEN else None
-            if repaired is None:
-                raise
-            return _read(repaired)
-    except _RefusedError as error:
-        raise Malformed(str(error), subject, body=body[:SAMPLE_BYTES]) from None
-    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: a charset nobody knows
-        raise Malformed("not a whole XML document", subject, error, body=body[:SAMPLE_BYTES]) from None
-
-
-_INVALID_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
-
-
-class _RefusedError(Exception):
-    """Well-formed so far, but not what we read."""
+    return guarded(body, subject, _read)
 
 
 def _read(body: bytes) -> tuple[Entry, ...]:
     reader = _Reader()
     reader.parse(body)
     return tuple(reader.found)
-
-
-def _repaired(body: bytes) -> bytes | None:
-    """UTF-8 with what XML can't hold replaced: one broken character must not cost the page. None: nothing to repair."""
-    declared = _DECLARED.match(body[:200].removeprefix(b"\xef\xbb\xbf"))
-    if declared and declared[1].lower() not in (b"utf-8", b"utf8"):
-        return None
-    repaired = _NOT_XML.sub("\ufffd", body.decode("utf-8", errors="replace")).encode()
-    return repaired if repaired != body else None
 
 
 @dataclass(slots=True)
@@ -113,24 +76,20 @@ class _Reader:
     def parse(self, body: bytes) -> None:
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = self._no_dtd
-        parser.EntityDeclHandler = self._no_dtd
+        refuse_document_types(parser)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._data
         parser.CommentHandler = self._comment
         parser.Parse(body, True)
 
-    def _no_dtd(self, *_: Any) -> None:
-        raise _RefusedError("the feed declares a document type or an entity")
-
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._path) >= MAX_DEPTH:
-            raise _RefusedError(f"the feed is nested deeper than {MAX_DEPTH} elements")
+            raise RefusedError(f"the feed is nested deeper than {MAX_DEPTH} elements")
         if len(attributes) > MAX_ATTRIBUTES:
-            raise _RefusedError(f"an element of the feed has more than {MAX_ATTRIBUTES} attributes")
+            raise RefusedError(f"an element of the feed has more than {MAX_ATTRIBUTES} attributes")
         if not self._path and name != _ATOM + "feed":
-            raise _RefusedError(f"not an Atom feed, it is <{name.rpartition(' ')[2][:80]}>")
+            raise RefusedError(f"not an Atom feed, it is <{name.rpartition(' ')[2][:80]}>")
         self._path.append(name)
         if self._field:
             self._collect_tag(name, attributes)
@@ -143,7 +102,7 @@ class _Reader:
         if name != _ATOM + "entry" or len(self._path) != 2:
             return
         if len(self.found) >= MAX_ENTRIES:
-            raise _RefusedError(f"the feed has more than {MAX_ENTRIES} entries")
+            raise RefusedError(f"the feed has more than {MAX_ENTRIES} entries")
         self._draft = _Draft()
 
     def _start_in_entry(self, draft: _Draft, name: str, attributes: dict[str, str]) -> None:
@@ -206,7 +165,7 @@ class _Reader:
     def _add(self, text: str) -> None:
         self._size += len(text)
         if self._size > MAX_TEXT:
-            raise _RefusedError(f"a field of the feed is longer than {MAX_TEXT} characters")
+            raise RefusedError(f"a field of the feed is longer than {MAX_TEXT} characters")
         self._parts.append(text)
 
 

@@ -24,7 +24,7 @@ from tracker.config import Config
 from tracker.errors import BadInput, ConfigError, StoreError, TrackerError
 from tracker.http import Tally
 from tracker.ingest import Attempt, conclude
-from tracker.models import Page, Stream
+from tracker.models import Batch, Page, Stream
 from tracker.parts import DaemonLock, prepare_store, store_of, universe_of
 from tracker.poller import settle
 from tracker.render import talk
@@ -180,6 +180,15 @@ def poll(config: Config, source: str, stream: str | None, load: str | None, save
     sys.exit(code)
 
 
+def _brought(batch: Batch) -> str:
+    """What a poll brought, in words: of what is no talk only what there is."""
+    aside = {"headlines": batch.headlines, "ranks": batch.ranks, "bars": batch.bars, "option sums": batch.options}
+    told = [f"{len(rows)} {name}" for name, rows in aside.items() if rows]
+    if batch.report.brings == "talk":
+        told = [f"{len(batch.messages)} messages", f"{len(batch.mentions)} mentions", *told]
+    return ", ".join([f"{batch.report.fetched} items", *told])
+
+
 async def _poll(config: Config, source: str, stream: str | None, load: str | None, save: str | None) -> int:
     from tracker import sources
 
@@ -221,11 +230,7 @@ async def _poll(config: Config, source: str, stream: str | None, load: str | Non
     code = FINE
     for outcome in app.poller.outcomes:
         report = outcome.batch.report
-        said = (
-            str(outcome.error)
-            if outcome.error
-            else f"{report.fetched} items, {len(outcome.batch.messages)} messages, {len(outcome.batch.mentions)} mentions"
-        )
+        said = str(outcome.error) if outcome.error else _brought(outcome.batch)
         talk.print(f"{report.source} {report.stream}: {report.status}: {said}", markup=False)
         code = FAILED if outcome.error else code
         if save is not None and outcome.bodies:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tracker import sources
-from tracker.config import Config
+from tracker.config import Config, SourceSettings
 from tracker.errors import StoreLocked, TrackerError
 from tracker.parts import store_of
 from tracker.render import table
@@ -97,17 +97,32 @@ def _database(config: Config, deep: bool) -> list[Verdict]:
 
 
 def _sources(config: Config) -> list[Verdict]:
+    """For each source: is it on and why, what it is for, its terms, what a key would add."""
     found = []
     for name, settings in config.sources.items():
         module = sources.load(name)
-        missing = [credential for credential in module.CREDENTIALS if credential not in settings.credentials]
-        key = f"; could use {', '.join(missing)}" if missing else ""
         state = (
-            f"on, {len(settings.streams)} streams every {settings.interval_s:g} s"
+            f"on, {_why_on(settings)}: {len(settings.streams)} streams every {settings.interval_s:g} s"
             if settings.enabled
             else f"off: {settings.off_reason}"
         )
-        found.append(
-            Verdict(f"source {name}", True if settings.enabled else None, f"{state}; terms: {module.TERMS}{key}")
-        )
+        parts = [state, f"brings {sources.brings(name)}", f"terms: {module.TERMS}", *_keys(name, settings)]
+        found.append(Verdict(f"source {name}", True if settings.enabled else None, "; ".join(parts)))
     return found
+
+
+def _why_on(settings: SourceSettings) -> str:
+    module = sources.load(settings.name)
+    if module.NEEDS_ACKNOWLEDGEMENT:
+        return "its terms are acknowledged"
+    return "by default" if module.DEFAULT_ON else "switched on"
+
+
+def _keys(name: str, settings: SourceSettings) -> list[str]:
+    """What a key that is not there would add."""
+    module = sources.load(name)
+    missing = [credential for credential in module.CREDENTIALS if credential not in settings.credentials]
+    if not missing:
+        return []
+    adds = getattr(module, "KEY_ADDS", None)
+    return [f"could use {', '.join(missing)}" + (f": {adds}" if adds else "")]

@@ -1,8 +1,9 @@
 """One poll, from the network to one batch.
 
     Stream ─► fetch ─► Page ─► parse ─► Message ─► find ──► Mention ┐
-                │                          └─────► score ─► Tone    ├─► Batch ─► keep (journal) ─► commit
-             network                     pure, no clock             ┘  one transaction
+                │                 │        └─────► score ─► Tone    ├─► Batch ─► keep (journal) ─► commit
+             network              └───► Headline, Rank, PriceBar …  ┘  one transaction
+                                         pure, no clock
 
 A poll reads once (its ``Stream``) and ends in one ``Batch``; in between it touches no database, no configuration and no
 wall clock but the one that it is handed. ``digest`` is pure; ``poll`` is the thin part that acts.
@@ -16,31 +17,41 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from tracker.aside import bar_row, headline_row, option_row, rank_row
 from tracker.errors import AccessDenied, RateLimited, SourceError
 from tracker.http import Access, Gate, Http, Tally
 from tracker.mentions import Finder
 from tracker.models import (
     BallotRow,
+    BarRow,
     Batch,
+    Brings,
     Deletion,
     DeletionRow,
     Flaw,
     GapRow,
+    Headline,
+    HeadlineRow,
     Item,
     Limit,
     Mention,
     MentionRow,
     Message,
     MessageRow,
+    OptionRow,
+    OptionTotals,
     Page,
     PollReport,
     PollStatus,
+    PriceBar,
+    Rank,
+    RankRow,
     Stance,
     Stream,
     ToneRow,
     newer,
 )
-from tracker.pacing import Pace, next_wait_s
+from tracker.pacing import MAX_NAMED_WAIT_S, Pace, next_wait_s
 from tracker.sources import Source
 from tracker.text import text_key
 from tracker.tone import Scorer
@@ -86,6 +97,10 @@ class Digest:
     deletions: tuple[DeletionRow, ...]
     skipped: int
     ballots: tuple[BallotRow, ...] = ()
+    headlines: tuple[HeadlineRow, ...] = ()
+    ranks: tuple[RankRow, ...] = ()
+    bars: tuple[BarRow, ...] = ()
+    options: tuple[OptionRow, ...] = ()
 
 
 def digest(
@@ -100,12 +115,15 @@ def digest(
     kept: dict[tuple[str, str], tuple[MessageRow, list[MentionRow], ToneRow]] = {}  # one a message: its newest content
     ballots: dict[tuple[str, str], list[BallotRow]] = {}
     deletions: list[DeletionRow] = []
+    aside = _Aside()
     skipped = 0
     items = list(items)
     silent = _without_a_candidate(items, analysis) if keep == "mentions" else frozenset()
     for place, item in enumerate(items):
         if isinstance(item, Flaw):
             skipped += 1
+        elif isinstance(item, Headline | Rank | PriceBar | OptionTotals):
+            skipped += not aside.take(item, analysis, stream, fetched_at, keep)
         elif isinstance(item, Deletion):
             when = item.deleted_at or fetched_at
             if when is None:
@@ -141,7 +159,49 @@ def digest(
         deletions=tuple(deletions),
         skipped=skipped,
         ballots=tuple(ballot for rows in ballots.values() for ballot in rows),
+        headlines=tuple(aside.headlines),
+        ranks=tuple(aside.ranks),
+        bars=tuple(aside.bars),
+        options=tuple(aside.options),
     )
+
+
+@dataclass(slots=True)
+class _Aside:
+    """What of a page is no talk."""
+
+    headlines: list[HeadlineRow] = field(default_factory=list)
+    ranks: list[RankRow] = field(default_factory=list)
+    bars: list[BarRow] = field(default_factory=list)
+    options: list[OptionRow] = field(default_factory=list)
+
+    def take(
+        self,
+        item: Headline | Rank | PriceBar | OptionTotals,
+        analysis: Analysis,
+        stream: str,
+        fetched_at: datetime | None,
+        keep: str,
+    ) -> bool:
+        """Take it where it is wanted; False for one that has no place on the simulated clock."""
+        finder, only = analysis.finder, analysis.only
+        if isinstance(item, PriceBar):
+            bar = bar_row(item, finder)
+            self.bars += [bar] if only is None or bar.symbol in only else []
+            return True
+        known_at = fetched_at or (item.created_at if isinstance(item, Headline) else item.at)
+        if known_at is None:
+            return False
+        if isinstance(item, Headline):
+            headline = headline_row(item, finder, only, stream, known_at)
+            self.headlines += [headline] if headline.symbols or keep != "mentions" else []
+        elif isinstance(item, Rank):
+            rank = rank_row(item, finder, stream, known_at)
+            self.ranks += [rank] if only is None or rank.symbol in only else []
+        else:
+            option = option_row(item, finder, stream, known_at)
+            self.options += [option] if only is None or option.symbol in only else []
+        return True
 
 
 def _without_a_candidate(items: Sequence[Item], analysis: Analysis) -> frozenset[int]:
@@ -224,6 +284,7 @@ class PollPlan:
     scope: str  # whose "not before" a limit is: source:reddit or host:www.reddit.com
     keep: str
     gate: Gate = field(default_factory=Gate)  # one for all who share the scope
+    brings: Brings = "talk"  # what the source is for: what is no talk is never counted as listened to
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +351,14 @@ def conclude(
     wait_s = next_wait_s(
         plan.pace, status=status, failures=failures, wish_s=wish, more=more, key=f"{stream.source}/{stream.name}"
     )
+    if failed is None and page is not None and page.wait_s is not None:  # of this stream alone: no limit for others
+        wait_s = max(wait_s, min(page.wait_s, MAX_NAMED_WAIT_S))
+    talks = plan.brings == "talk"
     rows = Digest((), (), (), (), 0)
     if page is not None:
         rows = digest(page.items, analysis, stream=stream.name, fetched_at=attempt.ended_at, keep=plan.keep)
-    newest = max((row.created_at for row in rows.messages), default=None)
+    made = [*(row.created_at for row in rows.messages), *(row.created_at for row in rows.headlines)]
+    newest = max(made, default=None)
     due = attempt.ended_at + timedelta(seconds=wait_s)
     after = replace(
         stream,
@@ -311,16 +376,16 @@ def conclude(
         http_status=tally.http_status if failed is None or failed.http_status is None else failed.http_status,
         fetched=len(page.items) if page is not None else 0, skipped=rows.skipped, requests=tally.requests, bytes=tally.bytes,
         error=None if failed is None else str(failed)[:_ERROR_CHARACTERS], retry_after_s=wish,
-        covers_from=page.covers_from if page is not None else None,
+        covers_from=page.covers_from if page is not None and talks else None, brings=plan.brings,
     )  # fmt: skip
     gaps: tuple[GapRow, ...] = ()
-    if page is not None and page.gap is not None:
+    if page is not None and page.gap is not None and talks:
         gaps = (
             GapRow(stream.source, stream.name, page.gap.from_at, page.gap.to_at, page.gap.reason, attempt.ended_at),
         )
     batch = Batch(
         report=report, stream=after, messages=rows.messages, mentions=rows.mentions, tones=rows.tones, deletions=rows.deletions,
-        ballots=rows.ballots, gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
+        ballots=rows.ballots, headlines=rows.headlines, ranks=rows.ranks, bars=rows.bars, options=rows.options, gaps=gaps, limits=limits_of(plan, failed, wish, wait_s, attempt.ended_at), fetched_at=attempt.ended_at,
     )  # fmt: skip
     return Outcome(batch, wait_s, failed, tuple(tally.bodies))
 

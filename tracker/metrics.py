@@ -207,7 +207,7 @@ WITH edges AS (
       AND (NOT starts_with(stream, 'symbol/') OR upper(substr(stream, 8)) = $symbol)
 ), asked AS (
     SELECT source FROM coverage_hours CROSS JOIN edges WHERE hour_start >= starts AND hour_start < ends
-    UNION SELECT source FROM polls CROSS JOIN edges WHERE started_at >= starts AND started_at < ends
+    UNION SELECT source FROM polls CROSS JOIN edges WHERE started_at >= starts AND started_at < ends AND brings = 'talk'
 )
 SELECT (SELECT count(*) FROM asked), (SELECT any_value(share) FROM heard WHERE recent),
        (SELECT any_value(share) FROM heard WHERE NOT recent), lost.gaps, lost.hours

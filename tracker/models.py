@@ -1,8 +1,9 @@
 """The values that flow from a source to the store, one frozen type per stage.
 
     Stream ─► Page(Message | Deletion | Flaw) ─► Batch(MessageRow, MentionRow, ToneRow, BallotRow, PollReport, …) ─► store
+              Page(Headline | Rank | PriceBar | OptionTotals) ─► Batch(HeadlineRow, RankRow, BarRow, OptionRow) ─► store
 
-A value changes by becoming the next type. Times are aware UTC datetimes up to the border of the store.
+What is no talk (news, ranks, prices, option volumes) goes the same way and never becomes a message or a mention. A value changes by becoming the next type. Times are aware UTC datetimes up to the border of the store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Literal
 Label = Literal["bullish", "bearish"]
 Stance = Literal[-1, 0, 1]
 Match = Literal["platform", "cashtag", "qualified", "symbol", "name"]
+Session = Literal["pre", "regular", "post"]
+Brings = Literal["talk", "news", "ranks", "prices"]  # what a source is for; only talk is listened to
 PollStatus = Literal["ok", "unchanged", "rate_limited", "denied", "unavailable", "malformed", "error"]
 
 # A resume point. JSON, owned by its source: nobody else reads it.
@@ -89,7 +92,72 @@ def newer(revision: str | None, than: str | None) -> bool:
     return revision is not None and (than is None or revision > than)
 
 
-Item = Message | Deletion | Flaw
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One piece of news out of a feed. News is not retail talk: it is kept apart and counted nowhere."""
+
+    source: str
+    id: str  # the feed's own where it is unique beyond the feed, else a hash
+    created_at: datetime | None  # aware UTC, as the feed says; None where it says nothing that can be read
+    title: str  # plain text, one line
+    text: str | None = None  # summary, plain text
+    url: str | None = None  # http(s)
+    publisher: str | None = None
+    lang: str | None = None  # BCP-47
+    symbols: tuple[str, ...] = ()  # what the feed itself says that it is about, as it writes them
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What another service says about the talk of one symbol at one moment: to be looked at beside ours."""
+
+    source: str
+    symbol: str  # as the service writes it; empty: that of the stream, whose name ends in it (symbol/BABA)
+    at: datetime | None = None  # aware UTC; None: when it was fetched
+    window_name: str | None = None  # span that it looks back on: 24h; None where the service does not say
+    rank: int | None = None  # 1 for the most talked about
+    mentions: int | None = None
+    rank_before: int | None = None  # an equal span earlier
+    mentions_before: int | None = None
+    upvotes: int | None = None
+    sentiment: float | None = None  # -1..1
+    sentiment_score: float | None = None  # 0..100
+    sentiment_label: str | None = None  # in the words of the service, lower case
+    volume_score: float | None = None  # 0..100
+    volume_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBar:
+    """One price bar, as its source tells it."""
+
+    source: str
+    symbol: str  # as the source writes it
+    width_s: int  # length of the bar, seconds
+    start_at: datetime  # aware UTC; of a daily bar midnight of its trading date
+    close: float
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    adj_close: float | None = None
+    volume: float | None = None
+    session: Session | None = None  # None where the source does not say, or the market never closes
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTotals:
+    """The options of one symbol, added up over all strikes and dates."""
+
+    source: str
+    symbol: str  # as in Rank
+    at: datetime | None  # aware UTC, as the source says; None: when it was fetched
+    put_volume: int | None = None  # contracts traded on the day so far
+    call_volume: int | None = None
+    put_oi: int | None = None  # contracts open
+    call_oi: int | None = None
+
+
+Item = Message | Deletion | Flaw | Headline | Rank | PriceBar | OptionTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +180,7 @@ class Page:
     gap: Gap | None = None  # what is known to be lost between the old cursor and this page
     more: bool = False  # the walk back to known ground is not over: ask again soon
     note: str | None = None  # one line for a person, stored at the stream
+    wait_s: float | None = None  # the stream itself asks not to be read again for so long (ttl of a feed), seconds
     cut_short: Exception | None = None  # the SourceError that ended a walk after its first page: what came is kept
 
 
@@ -231,6 +300,77 @@ class BallotRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadlineRow:
+    """A headline as it lies in the table ``headlines``."""
+
+    source: str
+    id: str
+    stream: str
+    created_at: datetime
+    fetched_at: datetime
+    publisher: str | None
+    title: str
+    text: str | None
+    lang: str | None
+    url: str | None
+    symbols: tuple[str, ...]  # canonical, each once
+    text_key: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankRow:
+    """A row of ``crosscheck``."""
+
+    service: str
+    stream: str
+    symbol: str  # canonical
+    at: datetime
+    window_name: str | None
+    rank: int | None
+    mentions: int | None
+    rank_before: int | None
+    mentions_before: int | None
+    upvotes: int | None
+    sentiment: float | None
+    sentiment_score: float | None
+    sentiment_label: str | None
+    volume_score: float | None
+    volume_label: str | None
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BarRow:
+    """A bar of ``prices``, before it is known whether it was over."""
+
+    source: str
+    symbol: str  # canonical
+    width_s: int
+    bucket_start: datetime
+    session: Session | None
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float
+    adj_close: float | None
+    volume: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """A row of ``options``."""
+
+    symbol: str  # canonical
+    at: datetime
+    put_volume: int | None
+    call_volume: int | None
+    put_oi: int | None
+    call_oi: int | None
+    source: str
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DeletionRow:
     source: str
     id: str | None
@@ -266,6 +406,7 @@ class PollReport:
     error: str | None = None
     retry_after_s: float | None = None  # what the server asked for
     covers_from: datetime | None = None
+    brings: Brings = "talk"
 
     @property
     def up(self) -> bool:
@@ -294,4 +435,8 @@ class Batch:
     gaps: tuple[GapRow, ...] = ()
     limits: tuple[Limit, ...] = ()
     ballots: tuple[BallotRow, ...] = ()  # states of polls, also of messages that are stored already
+    headlines: tuple[HeadlineRow, ...] = ()
+    ranks: tuple[RankRow, ...] = ()
+    bars: tuple[BarRow, ...] = ()
+    options: tuple[OptionRow, ...] = ()
     fetched_at: datetime = field(kw_only=True)  # the point-in-time axis; batches are committed in its order

@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -70,8 +70,23 @@ def target_of(settings: SourceSettings, gates: dict[str, Gate]) -> Target:
         scope=scope,
         gate=gates.setdefault(scope, Gate()),
         keep=settings.keep,
+        brings=sources.brings(settings.name),
     )
-    return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams)
+    homes = _homes(settings, plan, gates)
+    return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams, homes)
+
+
+def _homes(settings: SourceSettings, plan: PollPlan, gates: dict[str, Gate]) -> dict[str, PollPlan]:
+    """How streams are asked that live on hosts of their own: each host by itself, unless the operator has a mirror of all."""
+    home_of = getattr(sources.load(settings.name), "home", None)
+    if home_of is None or settings.own_base_url:
+        return {}
+    found = {}
+    for stream in settings.streams:
+        access = replace(plan.access, base_url=home_of(stream), other_urls=())
+        scope = limit_scope(settings.name, access.base_url, "host")
+        found[stream] = replace(plan, access=access, scope=scope, gate=gates.setdefault(scope, Gate()))
+    return found
 
 
 def author_key(data_dir: Path) -> bytes:

@@ -38,6 +38,14 @@ class Target:
     plan: PollPlan
     budget: Budget
     streams: tuple[str, ...]
+    homes: Mapping[str, PollPlan] = field(default_factory=dict)  # how streams are asked that live on hosts of their own
+
+    def plan_of(self, stream: str) -> PollPlan:
+        return self.homes.get(stream, self.plan)
+
+    def pool_of(self, stream: str) -> str:
+        """Whose budget a stream draws on: its source's, or its host's where it lives on one of its own."""
+        return f"{self.name} {self.homes[stream].scope}" if stream in self.homes else self.name
 
     @property
     def push(self) -> bool:
@@ -51,7 +59,7 @@ class _State:
     streams: dict[Key, Stream] = field(default_factory=dict)
     due_at: dict[Key, datetime] = field(default_factory=dict)
     not_before: dict[str, datetime] = field(default_factory=dict)
-    used: dict[str, list[datetime]] = field(default_factory=dict)  # requests of each source, one entry a request
+    used: dict[str, list[datetime]] = field(default_factory=dict)  # requests of each pool, one entry a request
     running: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
     allowed: dict[Key, int] = field(default_factory=dict)  # requests that each of those that run may make
 
@@ -61,7 +69,7 @@ def who_is_due(
 ) -> list[tuple[Target, Stream, int]]:
     """(target, stream, requests it may make) of those that may be asked now, longest waiting first. Pure.
 
-    Streams of one source share what is left of its budget: together they may never make more requests than that.
+    Streams of one pool share what is left of its budget: together they may never make more requests than that.
     ``slots`` counts those that are asked and answer; a stream that stays connected takes none.
     """
     waiting = sorted(
@@ -73,22 +81,27 @@ def who_is_due(
     planned: dict[str, int] = {}
     for key in waiting:
         target = targets[key[0]]
-        name = target.name
+        pool = target.pool_of(key[1])
         if push is not None and target.push is not push:
             continue
         if slots < 1 and not target.push:
             continue
-        if state.not_before.get(target.plan.scope, steady) > steady:
+        if state.not_before.get(target.plan_of(key[1]).scope, steady) > steady:
             continue
-        if name not in left:
-            running = sum(allowed for (source, _), allowed in state.allowed.items() if source == name)
-            left[name] = target.budget.left(steady, state.used.get(name, ())) - running
-        if planned.get(name, 0) >= left[name]:
+        if pool not in left:
+            running = sum(
+                allowed
+                for (source, stream), allowed in state.allowed.items()
+                if targets[source].pool_of(stream) == pool
+            )
+            left[pool] = target.budget.left(steady, state.used.get(pool, ())) - running
+        if planned.get(pool, 0) >= left[pool]:
             continue
-        planned[name] = planned.get(name, 0) + 1
+        planned[pool] = planned.get(pool, 0) + 1
         slots -= not target.push
         chosen.append((target, state.streams[key]))
-    return [(target, stream, left[target.name] // planned[target.name]) for target, stream in chosen]
+    pools = [(target, stream, target.pool_of(stream.name)) for target, stream in chosen]
+    return [(target, stream, left[pool] // planned[pool]) for target, stream, pool in pools]
 
 
 def requests_of(target: Target) -> int:
@@ -141,9 +154,10 @@ class Poller:
                 due = stream.next_poll_at
                 self._state.streams[stream.key] = stream
                 self._state.due_at[stream.key] = (bound_on_load(due, now, longest) if due is not None else now) + shift
-            self._state.used[target.name] = [
-                when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)
-            ]
+            moments = [when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)]
+            for pool in {target.name, *map(target.pool_of, target.streams)}:
+                # which host each went to is not kept: each host counts them all, and waits a little longer
+                self._state.used[pool] = list(moments)
         for limit in limits:
             self._state.not_before[limit.scope] = bound_on_load(limit.not_before, now, MAX_NAMED_WAIT_S) + shift
 
@@ -186,9 +200,8 @@ class Poller:
     # -------------------------------------------------------------------------------------------- one stream
 
     async def _run(self, target: Target, stream: Stream, left: int, *, stay: bool) -> None:
-        plan = replace(
-            target.plan, access=replace(target.plan.access, max_pages=max(1, min(target.plan.access.max_pages, left)))
-        )
+        plan = target.plan_of(stream.name)
+        plan = replace(plan, access=replace(plan.access, max_pages=max(1, min(plan.access.max_pages, left))))
         if stay and isinstance(target.source, PushSource):
             await self._listen(target, plan, stream)
             return
@@ -293,10 +306,11 @@ class Poller:
         steady = self._clock.steady()
         self._state.streams[stream.key] = stream
         self._state.due_at[stream.key] = steady + timedelta(seconds=outcome.wait_s)
-        used = self._state.used.setdefault(target.name, [])
+        pool = target.pool_of(stream.name)
+        used = self._state.used.setdefault(pool, [])
         used.extend([steady] * batch.report.requests)
         horizon = steady - timedelta(seconds=target.budget.seconds)
-        self._state.used[target.name] = [when for when in used if when > horizon]
+        self._state.used[pool] = [when for when in used if when > horizon]
         self._tell(target, outcome)
         if self.outcomes is not None:
             self.outcomes.append(outcome)

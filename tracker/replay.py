@@ -41,6 +41,7 @@ from tracker.models import (
     Flaw,
     Item,
     MentionRow,
+    Message,
     MessageRow,
     PollReport,
     ToneRow,
@@ -296,7 +297,7 @@ def _settle(items: Sequence[Item], latest: datetime) -> tuple[dict[str, _Settled
                 settled.early.append(item)
             else:
                 settled.items.append(replace(item, deleted_at=min(when, latest)))
-        elif item.created_at is None or not EARLIEST <= item.created_at <= latest:
+        elif not isinstance(item, Message) or item.created_at is None or not EARLIEST <= item.created_at <= latest:
             skipped += 1
         else:
             settled.items.append(item)

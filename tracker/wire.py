@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tracker.errors import Malformed
@@ -80,6 +81,49 @@ def count(value: object) -> int | None:
     if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
     return None
+
+
+_QUANTITY = re.compile(r"([+-]?)\$?([0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,6})(\.[0-9]{1,18})?", re.ASCII)
+
+
+def quantity(value: object) -> float | None:
+    """A finite number, also where it comes as text: ``3``, ``"3"``, ``"$1,234.50"``; None for anything else."""
+    if isinstance(value, str):
+        matched = _QUANTITY.fullmatch(value.strip())
+        return float(matched[1] + matched[2].replace(",", "") + (matched[3] or "")) if matched else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer of more than 300 digits
+        return None
+
+
+def tally(value: object, least: int = 0) -> int | None:
+    """How many there are, number or text: a whole number from ``least`` on that fits a BIGINT, else None."""
+    found = count(value) if isinstance(value, int) else count(quantity(value))
+    return found if found is not None and found >= least else None
+
+
+_SYMBOL = re.compile(r"(?=[.\-_=^/]*[A-Z0-9])[A-Z0-9.\-_=^/]{1,15}", re.ASCII)
+
+
+def symbol_text(value: object) -> str | None:
+    """A symbol as a service writes it, in capitals and without its ``$``; None for what can't be one."""
+    found = (clean(value) or "").strip().lstrip("$").upper()
+    return found if _SYMBOL.fullmatch(found) else None
+
+
+def to_yahoo(symbol: str) -> str:
+    """A canonical symbol as Yahoo writes it: BRK.B is BRK-B, BTC.X is BTC-USD, ES_F is ES=F, RY.CA is RY.TO; 9988.HK stays."""
+    if symbol.endswith(".X"):
+        return f"{symbol[:-2]}-USD"
+    if symbol.endswith("_F"):
+        return f"{symbol[:-2]}=F"
+    stem, dot, share = symbol.rpartition(".")
+    if dot and share == "CA":
+        return f"{stem}.TO"
+    return f"{stem}-{share}" if dot and len(share) == 1 and stem.isalpha() else symbol
 
 
 def link(value: object) -> str | None:
@@ -171,6 +215,17 @@ def from_iso(text: object) -> datetime | None:
             found = found.replace(tzinfo=UTC)
         return found.astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def from_mail_date(text: object) -> datetime | None:
+    """A time as mails and RSS have it (``Tue, 06 Oct 2026 14:30:00 EDT``) as aware UTC; None when it is no time."""
+    if not isinstance(text, str) or len(text) > 100:
+        return None
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 

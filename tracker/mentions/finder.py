@@ -101,6 +101,10 @@ class Finder:
         """Those that are sure enough to be counted."""
         return [mention for mention in mentions if mention.confidence >= self.threshold]
 
+    def canonical(self, symbol: str) -> str:
+        """The one spelling of a symbol that a service names outside of any text."""
+        return self._universe.resolve(symbol)
+
     @cached_property
     def prefilter(self) -> Prefilter:
         """For a firehose: built when it is first asked for."""

@@ -5,6 +5,16 @@ A source is a module with a docstring (terms of use, limits, access), a few cons
     fetch(client, stream, cursor) -> Page      small and impure: asks, walks back to known ground
     parse(body) -> list[Item]                  pure and total: bytes of one answer -> items, or Malformed
 
+Optional beside them, where there is something to say:
+
+    BRINGS      "talk" (the default), "news", "ranks" or "prices": what is no talk is counted nowhere
+    KEY_ADDS    one line: what a key or an account would add
+    OTHER_URLS  hosts beside BASE_URL's that it may ask
+    OVERLAP, MAX_PAGES   in place of those of [http]
+    ARCHIVE     replay format -> parser of one archived line or document
+    home(stream) -> address   where that stream lives, for a source whose streams live on many hosts: its requests
+                go there and nowhere else, and limits and budget hold for each host by itself
+
 A push source has ``listen`` beside ``fetch``: it stays connected and yields a page every so often. A source
 never sees the store, the configuration, the clock or another source.
 """
@@ -17,7 +27,7 @@ from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from tracker.models import Cursor, Item, Page, Stream
+from tracker.models import Brings, Cursor, Item, Page, Stream
 
 if TYPE_CHECKING:
     from tracker.http import Client
@@ -75,6 +85,11 @@ def load(name: str) -> Source:
         raise KeyError(name)
     module: ModuleType = importlib.import_module(f"{__name__}.{name}")
     return cast(Source, module)
+
+
+def brings(name: str) -> Brings:
+    """What a source is for."""
+    return cast(Brings, getattr(load(name), "BRINGS", "talk"))
 
 
 def archive_parsers(name: str) -> Any:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tracker.http import Client, Response
 
 TERMS = "non-commercial use only, deletions must be honoured; about one request per minute without an account"
+KEY_ADDS = "an app: 100 requests a minute, scores, replies and polls; a feed token: more than one request a minute"
 NEEDS_ACKNOWLEDGEMENT = False
 DEFAULT_ON = False
 BASE_URL = "https://www.reddit.com"

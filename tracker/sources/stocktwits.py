@@ -30,6 +30,7 @@ from tracker.walk import Leaf, walk
 from tracker.wire import SAMPLE_BYTES, clean, count, from_iso, load_json, text_id, unescape
 
 TERMS = "terms of 2026-07-10 forbid automated extraction without permission; needs acknowledge_terms = true"
+KEY_ADDS = "a token that StockTwits gave you: more requests, and its leave to make them"
 NEEDS_ACKNOWLEDGEMENT = True
 DEFAULT_ON = False
 BASE_URL = "https://api.stocktwits.com/api/2"

@@ -30,6 +30,7 @@ from tracker.walk import Leaf, known_at, walk
 from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_iso, load_json, text_id, unescape
 
 TERMS = "paid API, about $0.005 a message read; deletions must be honoured; needs a bearer_token"
+KEY_ADDS = "bearer_token of a paid account: without it there is nothing"
 NEEDS_ACKNOWLEDGEMENT = False
 DEFAULT_ON = False
 BASE_URL = "https://api.x.com/2"

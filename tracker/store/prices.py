@@ -31,19 +31,24 @@ class Merged:
 
 
 def merge_bars(connection: Connection, bars: Sequence[Sequence[Any]], source: str, now: datetime) -> Merged:
-    """Store bars of one source (rows in the order of ``BAR``, starts aware UTC) in one transaction.
+    """Store bars of one source in one transaction, see ``put_bars``."""
+    with transaction(connection):
+        return put_bars(connection, bars, source, now)
+
+
+def put_bars(connection: Connection, bars: Sequence[Sequence[Any]], source: str, now: datetime) -> Merged:
+    """Store bars of one source (rows in the order of ``BAR``, starts aware UTC); the caller holds the transaction.
 
     A stored bar is replaced only if a value differs, and keeps its ``fetched_at`` otherwise; of several bars with one
     key the last one counts. A bar whose end lies after ``now`` is left out: its close is none yet.
     """
     moment = {"source": source, "moment": naive_utc(now)}
-    with transaction(connection):
-        stage(connection, "staged_bars", {"place": "BIGINT", **BAR}, [(n, *bar) for n, bar in enumerate(bars)])
-        unfinished = connection.execute(_UNFINISHED, {"moment": moment["moment"]}).fetchall()
-        connection.execute(_STEPS, moment)
-        counted = connection.execute(_COUNTS).fetchone()
-        connection.execute(_UPDATE, moment)
-        connection.execute(_INSERT, moment)
+    stage(connection, "staged_bars", {"place": "BIGINT", **BAR}, [(n, *bar) for n, bar in enumerate(bars)])
+    unfinished = connection.execute(_UNFINISHED, {"moment": moment["moment"]}).fetchall()
+    connection.execute(_STEPS, moment)
+    counted = connection.execute(_COUNTS).fetchone()
+    connection.execute(_UPDATE, moment)
+    connection.execute(_INSERT, moment)
     added, updated, unchanged = counted or (0, 0, 0)
     return Merged(added, updated, unchanged, tuple(place for (place,) in unfinished))
 

@@ -42,6 +42,11 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
         mentions = _count(connection, f"DELETE FROM mentions {of.format('mentions')}", naive_utc(mentions_before))
         connection.execute(f"DELETE FROM ballots {of.format('ballots')}", [naive_utc(mentions_before)])
         tones = _count(connection, f"DELETE FROM tones {of.format('tones')}", naive_utc(mentions_before))
+        connection.execute(
+            "UPDATE headlines SET text = NULL WHERE text IS NOT NULL AND fetched_at < ?", [naive_utc(text_before)]
+        )
+        for table in ("headlines", "crosscheck", "options"):  # as long as mentions, which they stand beside
+            connection.execute(f"DELETE FROM {table} WHERE fetched_at < ?", [naive_utc(mentions_before)])
         polls = _count(
             connection,
             "DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')",
@@ -88,6 +93,8 @@ TABLES = (
     "prices",
     "ballots",
     "headlines",
+    "crosscheck",
+    "options",
     "alerts",
 )
 _EXPORT_MESSAGES = """
@@ -118,6 +125,9 @@ def doubles(connection: Connection) -> list[tuple[str, int]]:
         "readings": 'symbol, window_name, "at"',
         "spikes": "symbol, bucket_width, bucket_start",
         "prices": "symbol, bucket_width, bucket_start, source",
+        "headlines": "source, id",
+        "crosscheck": 'service, stream, symbol, window_name, "at"',
+        "options": 'symbol, source, "at"',
     }
     return [
         (

@@ -14,6 +14,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from tracker.models import BallotRow, Batch, DeletionRow, MentionRow, MessageRow, ToneRow, newer
+from tracker.store.aside import write_aside
 from tracker.store.ballots import drop_ballots, write_ballots
 from tracker.store.columns import insert_columns, stage
 from tracker.store.connect import Connection, naive_utc
@@ -41,7 +42,7 @@ TONE = {
 POLL = {
     "source": "VARCHAR", "stream": "VARCHAR", "started_at": "TIMESTAMP", "duration_ms": "BIGINT", "up": "TINYINT", "status": "VARCHAR",
     "http_status": "INTEGER", "fetched": "BIGINT", "added": "BIGINT", "updated": "BIGINT", "skipped": "BIGINT", "bytes": "BIGINT",
-    "requests": "INTEGER", "error": "VARCHAR", "retry_after_s": "DOUBLE", "covers_from": "TIMESTAMP",
+    "requests": "INTEGER", "error": "VARCHAR", "retry_after_s": "DOUBLE", "covers_from": "TIMESTAMP", "brings": "VARCHAR",
 }  # fmt: skip
 
 Key = tuple[str, str]
@@ -56,7 +57,7 @@ _gap_cells = attrgetter("source", "stream", "from_at", "to_at", "reason", "found
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a commit changed: messages that were new, and those whose text was replaced or that were deleted."""
+    """What a commit changed: items that were new; messages replaced or deleted, headlines and bars that were amended."""
 
     added: int
     updated: int
@@ -135,6 +136,7 @@ def apply(connection: Connection, batches: Sequence[Batch], sequence: int | None
         if updated:
             updated[-1] += gone
     _touch(connection)
+    write_aside(connection, batches, added, updated)
     _write_attempts(connection, batches, added, updated)
     if sequence is not None:
         connection.execute("UPDATE journal_applied SET sequence = ?", [sequence])
@@ -334,7 +336,7 @@ def _write_attempts(connection: Connection, batches: Sequence[Batch], added: lis
     insert_columns(
         connection, "polls", POLL,
         [(r.source, r.stream, r.started_at, r.duration_ms, int(r.up), r.status, r.http_status, r.fetched, added[n], updated[n], r.skipped,
-          r.bytes, r.requests, r.error, r.retry_after_s, r.covers_from) for n, r in enumerate(reports)],
+          r.bytes, r.requests, r.error, r.retry_after_s, r.covers_from, r.brings) for n, r in enumerate(reports)],
     )  # fmt: skip
     insert_columns(
         connection, "touched_coverage", {"source": "VARCHAR", "stream": "VARCHAR", "from_at": "TIMESTAMP"},

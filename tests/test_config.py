@@ -591,7 +591,7 @@ def shipped_known() -> dict[str, SourceDefaults]:
     open_source = dataclasses.replace(GATED, stream_name=anything, needs_acknowledgement=False)
     return {
         "bluesky": dataclasses.replace(CHIRP, overlap_s=None),
-        "fourchan": open_source,
+        "fourchan": dataclasses.replace(CHIRP, stream_name=anything, overlap_s=None, show=False),
         "hackernews": CHIRP,
         "lemmy": open_source,
         "mastodon": dataclasses.replace(GATED, stream_name=anything, credentials=("access_token",)),
@@ -616,7 +616,8 @@ def shipped_known() -> dict[str, SourceDefaults]:
 def test_shipped_file_runs_as_it_stands():
     found = config.load(SHIPPED, {}, known_sources=shipped_known())
     on = {name for name, source in found.sources.items() if source.enabled}
-    assert on == {"bluesky", "hackernews", "reddit", "rss", "apewisdom"}
+    assert on == {"bluesky", "fourchan", "hackernews", "reddit", "rss", "apewisdom"}
+    assert {name for name, source in found.sources.items() if not source.show} == {"fourchan"}
     assert found.sources["reddit"].streams == ("r/stocks", "r/wallstreetbets")
     assert found.sources["reddit"].budget == (1, 60.0)
     assert found.watchlist.groups["china_tech"] == ("BABA", "BIDU", "JD")

@@ -230,7 +230,7 @@ def test_every_metric_has_a_table() -> None:
         "baselines",
         "terms_of",
     }
-    elsewhere = {"source_health"}
+    elsewhere = {"source_health", "hidden_sources"}
     assert {name for name in named - through_readings - elsewhere if name not in asked} == set()
 
 
@@ -324,3 +324,25 @@ def test_golden_message_volume_soared_by_973_percent(golden: Connection) -> None
     )
     assert (messages, before) == (472, 44)
     assert round(100 * change) == 973
+
+
+def test_words_of_a_hidden_source_are_counted_and_not_shown() -> None:
+    """The newest setting counts; what is hidden stands in no list of messages."""
+    connection = fresh_database()
+    at = datetime(2026, 1, 5, 10, tzinfo=UTC)
+    said = (
+        Said("1", at, ("AAA",), text="buy it", key=1, reshares=3),
+        Said("2", at, ("AAA",), text="sell it", key=2, reshares=2, source="t"),
+    )
+    tell(connection, World(said))
+    asked = "SELECT source, reshares, text FROM most_reshared('AAA', TIMESTAMP '2026-01-05', TIMESTAMP '2026-01-06')"
+    assert rows(connection, asked) == [("s", 3, "buy it"), ("t", 2, "sell it")]
+    connection.execute(
+        "INSERT INTO settings VALUES ('sources.s.show', 'false', TIMESTAMP '2026-01-01'), ('sources.t.show', 'true', TIMESTAMP '2026-01-01')"
+    )
+    try:
+        assert rows(connection, asked) == [("s", 3, None), ("t", 2, "sell it")]
+        connection.execute("INSERT INTO settings VALUES ('sources.s.show', 'true', TIMESTAMP '2026-01-02')")
+        assert rows(connection, asked) == [("s", 3, "buy it"), ("t", 2, "sell it")]
+    finally:
+        connection.execute("DELETE FROM settings")

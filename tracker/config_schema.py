@@ -45,6 +45,7 @@ class SourceDefaults:
     stream_name: Callable[[str], str]  # a stream as a person wrote it -> canonical; ValueError says what was expected
     default_streams: Callable[[tuple[str, ...]], tuple[str, ...]]  # watched symbols -> streams, when none are given
     keep: str = "all"  # "all" messages, or only those with "mentions"
+    show: bool = True  # people may read its messages in briefs and reports; False: they are only counted
     overlap_s: float | None = None  # in place of the general one of [http]; None: that one
     max_pages: int | None = None  # in place of the general one of [http]; None: that one
 
@@ -116,6 +117,7 @@ class SourceSettings:
     user_agent: str  # what it is told, contact included
     pace_by: PaceBy  # a rate limit holds for the "source", or for its "host" with whoever else asks there
     keep: str  # "all" messages, or only those with "mentions"
+    show: bool  # its messages stand in briefs and reports; False: they are only counted
     acknowledge_terms: bool  # the operator has read the terms and takes the consequences
     credentials: Mapping[str, Secret] = field(default_factory=_nothing)  # only those that were given
 

@@ -79,6 +79,7 @@ def _source(
         user_agent=asked.user_agent or agent,
         pace_by=table.take("pace_by", _pace_by, "source"),
         keep=table.take("keep", _keep, own.keep),
+        show=table.take("show", v.flag, own.show),
         acknowledge_terms=acknowledged,
         credentials=_credentials(table, own.credentials),
     )

@@ -42,7 +42,7 @@ def source_defaults() -> dict[str, SourceDefaults]:
             base_url=source.BASE_URL, interval_s=source.INTERVAL, budget=source.BUDGET, default_on=source.DEFAULT_ON,
             needs_acknowledgement=source.NEEDS_ACKNOWLEDGEMENT, credentials=source.CREDENTIALS, stream_name=source.stream_name,
             default_streams=source.streams, keep=source.KEEP, overlap_s=getattr(source, "OVERLAP", None),
-            max_pages=getattr(source, "MAX_PAGES", None),
+            max_pages=getattr(source, "MAX_PAGES", None), show=getattr(source, "SHOW", True),
         )  # fmt: skip
     return found
 

@@ -1,6 +1,6 @@
 -- most_reshared(for_symbol, since_at, until_at): what was passed on most of the messages that name the symbol in the window, strongest first.
 -- reshares = the larger of what the service counted (last seen) and the messages of the window that pass it on. Of an original that is not
--- in the window, or not stored, the first message that passes it on stands for it, with its own text. Only what was passed on, nothing deleted.
+-- in the window, or not stored, the first message that passes it on stands for it, with its own text, NULL where its source is hidden. Only what was passed on, nothing deleted.
 -- Example: FROM most_reshared('BABA', TIMESTAMP '2026-11-20', TIMESTAMP '2026-11-21') LIMIT 3;
 CREATE OR REPLACE MACRO most_reshared(for_symbol, since_at, until_at) AS TABLE
     WITH talk AS (
@@ -15,7 +15,7 @@ CREATE OR REPLACE MACRO most_reshared(for_symbol, since_at, until_at) AS TABLE
         SELECT source, id FROM tombstones UNION ALL SELECT source, id FROM messages WHERE deleted_at IS NOT NULL
     )
     SELECT messages.source, messages.id AS message_id, messages.created_at, greatest(coalesce(messages.reshares, 0), seen.times) AS reshares,
-           messages.likes, messages.text, messages.url
+           messages.likes, shown_text(messages.source, messages.text) AS text, messages.url
     FROM standing JOIN seen USING (source, original)
     JOIN messages ON messages.source = standing.source AND messages.id = standing.message_id AND messages.created_at = standing.created_at
     ANTI JOIN gone ON gone.source = standing.source AND gone.id = standing.original

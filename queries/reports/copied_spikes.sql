@@ -17,7 +17,7 @@ WITH found AS (
     QUALIFY row_number() OVER (PARTITION BY symbol, bucket_width, bucket_start ORDER BY times DESC, text_key) = 1
 )
 SELECT found.symbol, found.bucket_width, found.bucket_start, found.messages, found.organic, found.texts, found.authors, found.severity,
-       most.times AS pasted, most.authors AS pasted_by, messages.text
+       most.times AS pasted, most.authors AS pasted_by, shown_text(messages.source, messages.text) AS text
 FROM found LEFT JOIN most USING (symbol, bucket_width, bucket_start)
 LEFT JOIN messages ON (messages.source, messages.id) = most.first_said
 ORDER BY found.bucket_start DESC, found.messages DESC, found.symbol LIMIT $limit;

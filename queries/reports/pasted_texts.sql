@@ -11,6 +11,6 @@ WITH said AS (
     GROUP BY text_key HAVING count(DISTINCT (source, message_id)) > 1
     ORDER BY times DESC, first_at, text_key LIMIT $limit
 )
-SELECT said.times, said.authors, said.symbols, said.first_at, said.last_at, messages.text
+SELECT said.times, said.authors, said.symbols, said.first_at, said.last_at, shown_text(messages.source, messages.text) AS text
 FROM said LEFT JOIN messages ON (messages.source, messages.id) = said.first_said
 ORDER BY said.times DESC, said.first_at, said.text_key;

@@ -6,7 +6,7 @@
 -- parameter: limit INTEGER(1..) = 10  rows at most
 -- example: tracker query top_messages symbol=BABA limit=5
 SELECT messages.created_at, messages.source, messages.reshares, messages.likes, messages.replies, mentions.stance, mentions.tone,
-       messages.label, messages.text, messages.url, messages.id
+       messages.label, shown_text(messages.source, messages.text) AS text, messages.url, messages.id
 FROM mentions JOIN messages ON messages.source = mentions.source AND messages.id = mentions.message_id AND messages.created_at = mentions.created_at
 WHERE mentions.symbol = $symbol AND mentions.created_at >= $since AND mentions.created_at < $until AND NOT mentions.reshare
 ORDER BY coalesce(messages.reshares, 0) + coalesce(messages.likes, 0) DESC, messages.created_at DESC, messages.source, messages.id LIMIT $limit;

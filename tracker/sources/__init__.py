@@ -8,6 +8,7 @@ A source is a module with a docstring (terms of use, limits, access), a few cons
 Optional beside them, where there is something to say:
 
     BRINGS      "talk" (the default), "news", "ranks" or "prices": what is no talk is counted nowhere
+    SHOW        False: its messages are counted, and stand in no brief and no report unless the operator says so
     KEY_ADDS    one line: what a key or an account would add
     OTHER_URLS  hosts beside BASE_URL's that it may ask
     OVERLAP, MAX_PAGES   in place of those of [http]

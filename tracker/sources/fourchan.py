@@ -2,7 +2,7 @@
 
 Terms: open to programs, without a key. At most one request a second, a thread at most every ten seconds, with
 ``If-Modified-Since``; whoever shows its content names 4chan with a link and does not clone the site. Much of it is
-abusive: quote it with care.
+abusive, so it is counted and its words are not shown (``show``).
 
 Access: https://a.4cdn.org/BOARD/threads.json lists some 150 living threads with the second of their last change and
 their number of replies; each thread is one document with all its posts. A round is the list, then every thread that
@@ -37,7 +37,7 @@ from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, html_to_text, l
 
 TERMS = "open, no key; at most one request a second; name 4chan as the source; content is often abusive"
 NEEDS_ACKNOWLEDGEMENT = False
-DEFAULT_ON = False
+DEFAULT_ON = True
 BASE_URL = "https://a.4cdn.org"
 INTERVAL = 60.0
 BUDGET = (1, 1.0)
@@ -45,6 +45,7 @@ MAX_PAGES = 1  # per poll: the next one, a second later, goes on
 OVERLAP = 120.0  # a post shows up within seconds
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+SHOW = False  # much of it is abusive: counted, and shown to nobody who has not asked for it
 
 _SOURCE: Final = "fourchan"
 _SITE: Final = "https://boards.4chan.org"

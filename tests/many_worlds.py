@@ -290,7 +290,7 @@ def take(connection: Connection, moments: Iterable[datetime]) -> Readings:
     found = {}
     for row in rows(connection, "FROM readings"):
         reading = dict(zip(names, row, strict=True))
-        del reading["computed_at"]
+        del reading["computed_at"], reading["scorer"]
         found[aware_utc(reading.pop("at")), reading.pop("symbol"), reading.pop("window_name")] = reading
     return found
 

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # what comes over the wire; what is written to the log; what is configured; which symbols exist
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
-    ("pacing", "walk", "xml_tree", "bars", "mentions", "tone", "render", "listings", "verdicts"),
+    ("pacing", "walk", "xml_tree", "bars", "mentions", "tone", "render", "listings", "verdicts", "promotion"),
     # feeds of entries out of XML; what is no talk as rows: pure
     ("atom", "feed", "aside"),
     # how well they do on what people have labelled
@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # a page becomes a batch; a batch becomes rows: neither knows the other. Files of archives become items
     ("ingest", "store", "archive"),
     # who is due; the SQL that people ask for by name; price bars out of files
-    ("poller", "reports", "prices", "universe_refresh"),
+    ("poller", "reports", "prices", "universe_refresh", "learn", "rescore"),
     # what each column means
     ("dictionary",),
     # named SQL as typed rows
@@ -68,6 +68,7 @@ FAMILIES = (
     "notify",
     "alerts",
     "listings",
+    "learn",
 )  # config_schema.py belongs to config, cli_read.py to cli
 
 OWNERS: dict[str, frozenset[str]] = {
@@ -82,10 +83,18 @@ OWNERS: dict[str, frozenset[str]] = {
     "apprise": frozenset({"notify"}),
     "ahocorasick_rs": frozenset({"mentions"}),
 }
-EXTRAS: dict[str, frozenset[str]] = {"matplotlib": frozenset({"plot"}), "plotly": frozenset({"plot"})}
+EXTRAS: dict[str, frozenset[str]] = {
+    "matplotlib": frozenset({"plot"}),
+    "plotly": frozenset({"plot"}),
+    "onnxruntime": frozenset({"tone"}),
+    "tokenizers": frozenset({"tone"}),
+    "numpy": frozenset({"tone"}),
+}
 
 # imports within a function, each for a reason that stands beside it
-LATE = frozenset({"tracker.tone", "jobs.daemon", "tracker.cli", "tracker.plot_static", "tracker.plot_page"})
+LATE = frozenset(
+    {"tracker.tone", "tracker.tone.second", "jobs.daemon", "tracker.cli", "tracker.plot_static", "tracker.plot_page"}
+)
 
 # the wall clock is an argument; these read it: the clock itself, and who stands at an edge of the program
 WALL = frozenset({"tracker.clock", "tracker.http", "tracker.cli", "tracker.replay", "jobs"})

@@ -19,7 +19,7 @@ import pytest
 from tracker.archive import formats
 from tracker.config import Config
 from tracker.errors import BadInput, StoreError
-from tracker.parts import load_config, prepare_store, store_of, universe_of
+from tracker.parts import load_config, prepare_store, scorer_of, store_of, universe_of
 from tracker.replay import Progress, ReplayReport, Span, joined, moments, replay
 from tracker.store import Store, derive
 
@@ -567,7 +567,7 @@ def test_clock_reads_what_each_moment_alone_would_have_read(
                 connection.execute(f"DELETE FROM {table} WHERE created_at >= $1", [at.replace(tzinfo=None)])
             derive.touch_everything(connection)
             derive.rollup(connection)
-            derive.take_readings(connection, [at], None)
+            derive.take_readings(connection, [at], None, scorer=scorer_of(place.config).name)
     taken = alone.table("readings")
     wanted = ", ".join(f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in hours)
     assert taken == place.rows(f'SELECT * FROM readings WHERE "at" IN ({wanted}) ORDER BY ALL')
@@ -627,5 +627,5 @@ def test_rebuilding_everything_that_is_derived_gives_the_same_rows(place: Place,
     tables = ("buckets", "coverage_hours", "market_days", "symbol_days", "spikes", "readings")
     before = {name: place.table(name) for name in tables}
     assert all(before.values())
-    place.store.rebuild(readings=True)
+    place.store.rebuild(readings=True, scorer=scorer_of(place.config).name)
     assert {name: place.table(name) for name in tables} == before

@@ -21,12 +21,25 @@ from tracker.clock import SystemClock, floor_to
 from tracker.config import Config
 from tracker.errors import BadInput, StoreError, StoreFatal, StoreLocked
 from tracker.http import Gate, Http
+from tracker.learn_apart import learn_apart
 from tracker.log import Changes, event
-from tracker.models import Batch
+from tracker.models import Batch, ToneRow
 from tracker.notify import NextTime, Teller
-from tracker.parts import analysis_of, learned_from, prepare_store, store_of, target_of, universe_of, universe_plan
+from tracker.parts import (
+    analysis_of,
+    learned_from,
+    model_of,
+    prepare_store,
+    scorer_of,
+    store_of,
+    target_of,
+    universe_of,
+    universe_plan,
+)
 from tracker.poller import Poller
+from tracker.promotion import load_standing
 from tracker.store.universe import load_lists, load_priors
+from tracker.tone.second import SecondOpinion, load_second
 from tracker.universe_refresh import Teller as UniverseTeller
 from tracker.universe_refresh import refresh
 from tracker.verdicts import Verdicts, load_verdicts
@@ -35,6 +48,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 READING_GRID_S = 300.0  # readings are taken at multiples of five minutes: that is how fine buckets are
+SECOND_LOOKS_BACK_S = 3600.0  # messages older than this are not asked about any more
+SECOND_AT_ONCE = 64  # messages a run: seconds of work
 LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this much free disk nobody is asked any more
 
 
@@ -66,10 +81,13 @@ class App:
         self.failure: BaseException | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._last_reading_at: datetime | None = None
+        self._tried_to_learn_at: datetime | None = None
         self._changes = Changes(False)
         self.teller = Teller(config, self.store, self.clock, self.in_store, self.fail)
         self._lists_told = UniverseTeller()
         self._verdicts = Verdicts()
+        self._second: SecondOpinion | None = None
+        self._weights = model_of(config)  # what the scorer in force was made of
         self._prepared = False  # the file has the shape and the settings of this program
 
     async def open(self) -> None:
@@ -182,17 +200,19 @@ class App:
 
     def _take_readings(self, at: datetime, wait_s: float) -> None:
         """Readings, and what the rules make of them, in one transaction. A mistake in a rule never costs the readings."""
-        now = self.clock.now()
+        now, scorer = self.clock.now(), self.analysis.scorer.name
         if not self.teller.has_rules:
-            self.store.take_readings(at, now, wait_s)
+            self.store.take_readings(at, now, wait_s, scorer=scorer)
             return
         try:
-            self.store.take_readings(at, now, wait_s, lambda connection: self.teller.evaluate(connection, at, now))
+            self.store.take_readings(
+                at, now, wait_s, lambda connection: self.teller.evaluate(connection, at, now), scorer
+            )
         except (StoreLocked, StoreFatal):
             raise
         except Exception as error:
             event(log, "error", "the rules of alerts failed; the readings are taken without them", exc_info=error)
-            self.store.take_readings(at, now, wait_s)
+            self.store.take_readings(at, now, wait_s, scorer=scorer)
 
     def _say_held(self, error: StoreLocked) -> None:
         if self._changes.changed("locked", True):
@@ -256,12 +276,85 @@ class App:
         if not changed and verdicts == self._verdicts:
             return
         learned = await self.in_store(learned_from, self.store, verdicts)
+        weights = model_of(self.config)
         analysis = await asyncio.to_thread(analysis_of, self.config, learned)
         await asyncio.to_thread(lambda: analysis.finder.prefilter)  # takes most of a second, which the loop has not
         self.analysis = analysis
         self.poller.use(self.analysis)
-        self._verdicts = verdicts
+        self._verdicts, self._weights = verdicts, weights
         event(log, "info", "the finder knows a new universe", symbols=len(learned.lists), taught=len(learned.counters))
+
+    async def learn(self) -> None:
+        """Take up the model in force; where the configuration says so and a run is due, learn one in a process of its own."""
+        await self._take_up_model()
+        if not self.config.tone.learn:
+            return
+        try:
+            last = load_standing(self.config.tracker.data_dir).learned_at
+        except BadInput:  # said while taking up
+            return
+        tried = max((moment for moment in (last, self._tried_to_learn_at) if moment is not None), default=None)
+        now = self.clock.now()
+        if tried is not None and tried <= now < tried + timedelta(seconds=self.config.jobs.learn_s):
+            return
+        self._tried_to_learn_at = now
+        done = await learn_apart(self.config)
+        if done.report is None:
+            event(log, "warning", "nothing was learned", reason=done.reason)
+            return
+        checks = "; ".join(
+            f"{check['what']}: AUC {check['in_force']} -> {check['new']}" for check in done.report["checks"]
+        )
+        event(
+            log,
+            "info",
+            "learned the tone",
+            outcome=done.report["outcome"],
+            why=done.report["why"],
+            checks=checks or None,
+        )
+        await self._take_up_model()
+
+    async def _take_up_model(self) -> None:
+        """Put the scorer of the model in force in place of the old one, between two pages."""
+        try:
+            weights = model_of(self.config)
+            if weights == self._weights:
+                return
+            scorer = await asyncio.to_thread(scorer_of, self.config)
+        except BadInput as error:
+            if self._changes.changed("model", str(error)):
+                event(log, "warning", "the model in force can't be used; what was known stands", reason=str(error))
+            return
+        self._weights = weights
+        self.analysis = replace(self.analysis, scorer=scorer)
+        self.poller.use(self.analysis)
+        event(log, "info", "another scorer is in force", scorer=scorer.name)
+
+    async def ask_second(self) -> None:
+        """A second opinion on a share of what came in the last hour, into the table tones and nowhere else."""
+        settings = self.config.tone.second
+        if settings.model is None or not self._prepared:
+            return
+        try:
+            if self._second is None:
+                self._second = await asyncio.to_thread(
+                    load_second, settings.model, self.config.tone.neutral_band, settings.labels
+                )
+            opinion = self._second
+            since = self.clock.now() - timedelta(seconds=SECOND_LOOKS_BACK_S)
+            asked = await self.in_store(self.store.sample, opinion.name, settings.share, since, SECOND_AT_ONCE)
+            tones = await asyncio.to_thread(opinion.score_many, [text for _, _, text in asked])
+            rows = [
+                ToneRow(source, id_, tone.scorer, tone.tone, tone.p_bullish, tone.stance)
+                for (source, id_, _), tone in zip(asked, tones, strict=True)
+            ]
+            await self.in_store(self.store.add_tones, rows)
+        except BadInput as error:
+            if self._changes.changed("second", str(error)):
+                event(log, "warning", "nobody gives a second opinion", reason=str(error))
+        except StoreLocked:  # a minute later is early enough
+            return
 
     def fail(self, error: BaseException) -> None:
         """Stop loudly: what has been acknowledged is on the disk, a restart goes on from there."""

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tracker import __version__, cli_alerts, cli_eval, cli_plot, cli_prices, cli_read, cli_universe, log
+from tracker import __version__, cli_alerts, cli_eval, cli_learn, cli_plot, cli_prices, cli_read, cli_universe, log
 from tracker import config as configuration
 from tracker.app import App
 from tracker.cli_check import check_all
@@ -25,7 +25,7 @@ from tracker.errors import BadInput, ConfigError, StoreError, TrackerError
 from tracker.http import Tally
 from tracker.ingest import Attempt, conclude
 from tracker.models import Batch, Page, Stream
-from tracker.parts import DaemonLock, prepare_store, store_of, universe_of
+from tracker.parts import DaemonLock, prepare_store, scorer_of, store_of, universe_of
 from tracker.poller import settle
 from tracker.render import talk
 
@@ -107,9 +107,9 @@ async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
 @click.option("--now", callback=moment, metavar="TIME", help="Set the clock.")
 @with_context
 def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
-    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune, universe (default: the first
-    four)."""
-    known = ("poll", "rollup", "readings", "alerts", "publish", "prune", "universe")
+    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune, universe, learn (default:
+    the first four)."""
+    known = ("poll", "rollup", "readings", "alerts", "publish", "prune", "universe", "learn")
     for name in jobs:
         if name not in known:
             raise BadInput("unknown job", name, f"expected one of {', '.join(known)}")
@@ -145,6 +145,8 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
             await app.prune()
         if "universe" in jobs:
             await app.refresh_universe()
+        if "learn" in jobs:
+            await app.learn()
         if "alerts" in jobs:
             await app.tell(next_time)
             await app.teller.settle()
@@ -321,7 +323,7 @@ def rebuild(config: Config, readings: bool) -> None:
     try:
         store = store_of(config)
         prepare_store(config, store, universe_of(config), datetime.now(UTC))
-        days = store.rebuild(readings=readings)
+        days = store.rebuild(readings=readings, scorer=scorer_of(config).name if readings else None)
     finally:
         lock.release()
     talk.print(f"rolled up {days:,} symbol-days")
@@ -346,6 +348,7 @@ for command in (
     *cli_alerts.COMMANDS,
     *cli_universe.COMMANDS,
     *cli_eval.COMMANDS,
+    *cli_learn.COMMANDS,
 ):
     main.add_command(command)
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tracker.cli_context import installed_analysis, with_context
+from tracker.cli_eval_tone import tone
 from tracker.clock import SystemClock
 from tracker.config import Config
 from tracker.evaluate_mentions import KINDS, Result, Share, measure, read_labelled
@@ -99,5 +100,7 @@ def _facts(result: Result) -> dict[str, Any]:
         **{kind: told(result.kinds[kind]) for kind in KINDS},
     }  # fmt: skip
 
+
+evaluate.add_command(tone)
 
 COMMANDS: tuple[click.Command, ...] = (evaluate,)

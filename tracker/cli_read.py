@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -224,10 +225,13 @@ def history(config: Config, symbol: str, window: str, as_json: bool) -> None:
 @click.command()
 @click.argument("text", required=False)
 @click.option("--lines", is_flag=True, help="One text, or one JSON object with text (and source), per line from stdin.")
+@click.option("--model", metavar="MODEL", type=click.Path(exists=True, dir_okay=False), help="Learned weights in place of the scorer in force.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True)
 @with_context
-def score(config: Config, text: str | None, lines: bool, as_json: bool) -> None:
+def score(config: Config, text: str | None, lines: bool, model: str | None, as_json: bool) -> None:
     """Mentions and tone of a text, with the reason for each."""
+    if model is not None:
+        config = dataclasses.replace(config, tone=dataclasses.replace(config.tone, scorer="learned", model=Path(model)))
     analysis = installed_analysis(config)
     if lines:
         _score_lines(analysis)
@@ -274,7 +278,7 @@ def _score_lines(analysis: Analysis) -> None:
             if isinstance(given, dict) and isinstance(given.get("text"), str):
                 text, source = given["text"], str(given.get("source") or "")
         mentions = analysis.finder.counted(analysis.finder.find(text, (), source))
-        tone = analysis.scorer.score(text)
+        tone = analysis.scorer.score(text, source)
         told = [
             {"symbol": m.symbol, "match": m.match, "surface": m.surface, "start": m.start, "confidence": m.confidence}
             for m in mentions

@@ -30,17 +30,16 @@ from tracker.config_schema import (
     Jobs,
     LogFormat,
     Meter,
-    Scorer,
     SourceDefaults,
     SourceSettings,
     Spikes,
     Store,
-    Tone,
     Tracker,
     Watchlist,
     Window,
 )
 from tracker.config_sources import read_http, read_sources
+from tracker.config_tone import read_tone
 from tracker.config_universe import read_universe
 from tracker.errors import ConfigError, Problem
 from tracker.secret import Secret
@@ -49,7 +48,7 @@ __all__ = ["Config", "SourceDefaults", "SourceSettings", "find", "in_force", "ke
 
 _NAME = "config.toml"
 # keys whose value may be any text, and so may hold something secret where it came from the environment
-_FREE_TEXT = frozenset({"base_url", "contact", "user_agent", "data_dir", "path", "publish", "lexicon", "link"})
+_FREE_TEXT = frozenset({"base_url", "contact", "user_agent", "data_dir", "path", "publish", "lexicon", "model", "link"})
 
 
 # ------------------------------------------------------------------------------------- the file
@@ -155,7 +154,7 @@ def _read(
         sources=read_sources(root.table("sources"), known_sources, http, watchlist.watched, default_agent),
         http=http,
         extract=_extract(root.table("extract")),
-        tone=_tone(root.table("tone"), base),
+        tone=read_tone(root.table("tone"), base),
         meter=_meter(root.table("meter")),
         spikes=_spikes(root.table("spikes")),
         store=_store(root.table("store"), base, tracker.data_dir),
@@ -175,7 +174,6 @@ def _read(
 
 
 _log_format: Callable[[object], LogFormat] = v.choice("text", "json")
-_scorer: Callable[[object], Scorer] = v.choice("lexicon", "vader", hint=' ("learned" is not available yet)')
 
 
 def _tracker(table: t.Table, base: Path, data_dir: str | Path | None) -> Tracker:
@@ -222,17 +220,6 @@ def _extract(table: t.Table) -> Extract:
         table.notes.problem(table.at("allow"), t.show(both), "a symbol that is not in block as well")
     table.close()
     return Extract(threshold, MappingProxyType(aliases), block, allow)
-
-
-def _tone(table: t.Table, base: Path) -> Tone:
-    default = Tone()
-    found = Tone(
-        scorer=table.take("scorer", _scorer, default.scorer),
-        neutral_band=table.take("neutral_band", v.number(0, 0.5), default.neutral_band),
-        lexicon=table.take("lexicon", v.location(base), default.lexicon),
-    )
-    table.close()
-    return found
 
 
 def _bands(value: object) -> tuple[float, float, float, float]:
@@ -313,6 +300,8 @@ def _jobs(table: t.Table) -> Jobs:
         readings_s=table.take("readings", v.duration(), default.readings_s),
         prune_s=table.take("prune", v.duration(), default.prune_s),
         publish_s=table.take("publish", v.duration(), default.publish_s),
+        learn_s=table.take("learn", v.duration(), default.learn_s),
+        second_s=table.take("second", v.duration(), default.second_s),
         concurrency=table.take("concurrency", v.whole(1, 1000), default.concurrency),
         poll_deadline_s=table.take("poll_deadline", v.duration(), default.poll_deadline_s),
     )

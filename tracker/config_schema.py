@@ -17,7 +17,8 @@ from tracker.secret import Secret
 LogFormat = Literal["text", "json"]
 When = Literal["spike", "label_change", "crossing", "quiet", "source_down", "digest"]
 PaceBy = Literal["source", "host"]
-Scorer = Literal["lexicon", "vader"]
+Scorer = Literal["learned", "lexicon", "vader"]
+StanceName = Literal["bullish", "bearish", "neutral"]
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -133,12 +134,25 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
+class Second:
+    """[tone.second]: a second opinion on some messages, to compare with."""
+
+    model: Path | None = None  # folder of a text classifier; None: nobody is asked
+    share: float = 0.01  # 0..1, of the messages
+    # what the classifier calls its classes -> what that means; those that are missing go by their names
+    labels: Mapping[str, StanceName] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
 class Tone:
     """[tone]: scoring text."""
 
-    scorer: Scorer = "lexicon"  # which scorer makes the tone
+    scorer: Scorer = "learned"  # which scorer makes the tone
     neutral_band: float = 0.1  # 0..0.5; p_bullish within 0.5 ± band is neutral
     lexicon: Path | None = None  # the operator's word list; None: the one that comes along
+    model: Path | None = None  # learned weights to use as they are; None: the promoted ones, else those that come along
+    learn: bool = False  # learn from declared labels, and promote what is no worse
+    second: Second = field(default_factory=Second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +217,8 @@ class Jobs:
     readings_s: float = 300.0  # buckets into readings
     prune_s: float = DAY  # drop what is past its retention
     publish_s: float = HOUR  # make the read copy
+    learn_s: float = DAY  # learn from declared labels, where [tone] says so
+    second_s: float = 60.0  # ask for second opinions, where there is one to ask
     concurrency: int = 8  # polls at a time
     poll_deadline_s: float = 300.0  # whole poll, all its requests and waits
 

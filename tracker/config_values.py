@@ -83,8 +83,8 @@ def flag(value: object) -> bool:
     return value
 
 
-def choice(*options: L, hint: str = "") -> Callable[[object], L]:
-    expected = " or ".join(f'"{option}"' for option in options) + hint
+def choice(*options: L) -> Callable[[object], L]:
+    expected = " or ".join(f'"{option}"' for option in options)
 
     def convert(value: object) -> L:
         for option in options:

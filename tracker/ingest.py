@@ -55,6 +55,7 @@ from tracker.pacing import MAX_NAMED_WAIT_S, Pace, next_wait_s
 from tracker.sources import Source
 from tracker.text import text_key
 from tracker.tone import Scorer
+from tracker.tone.sentences import score_named
 from tracker.wire import believable
 
 _LABELS = {"bullish": 1, "bearish": -1}
@@ -228,9 +229,9 @@ def _rows(
     created_at, flagged = believable(message.created_at, known_at)
     author = analysis.hash_author(message.source, message.author)
     key = text_key(message.text)
-    tone = analysis.scorer.score(message.text)
+    tone, of_symbol = score_named(analysis.scorer, message.text, message.source, {m.symbol: m.surface for m in found})
     label = _LABELS.get(message.label) if message.label is not None else None
-    stance: Stance = tone.stance if label is None else (1 if label > 0 else -1)
+    declared: Stance | None = None if label is None else (1 if label > 0 else -1)
     row = MessageRow(
         source=message.source, id=message.id, stream=stream, created_at=created_at, fetched_at=known_at, time_flag=flagged or message.edited,
         author=author, text=message.text, lang=message.lang, url=message.url, label=message.label, reply_to=message.reply_to,
@@ -240,8 +241,8 @@ def _rows(
     mentions = [
         MentionRow(
             source=message.source, message_id=message.id, symbol=mention.symbol, match=mention.match, surface=mention.surface,
-            confidence=mention.confidence, created_at=created_at, fetched_at=known_at, author=author, text_key=key, stance=stance,
-            tone=tone.tone, label=label, reshare=message.reshare_of is not None,
+            confidence=mention.confidence, created_at=created_at, fetched_at=known_at, author=author, text_key=key,
+            stance=of_symbol[mention.symbol].stance if declared is None else declared, tone=of_symbol[mention.symbol].tone, label=label, reshare=message.reshare_of is not None,
         )
         for mention in found
     ]  # fmt: skip

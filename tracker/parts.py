@@ -23,9 +23,10 @@ from tracker.ingest import Analysis, PollPlan
 from tracker.mentions import Counts, make_finder
 from tracker.pacing import Budget, Pace, limit_scope
 from tracker.poller import Target
+from tracker.promotion import promoted_model
 from tracker.store import Opening, Store
 from tracker.store.universe import load_priors, load_rows
-from tracker.tone import make_scorer
+from tracker.tone import Scorer, make_scorer
 from tracker.universe import SymbolInfo, Universe, load_universe
 from tracker.universe_lists import ADDRESSES, chosen
 from tracker.universe_merge import OWN, infos_of
@@ -180,10 +181,23 @@ def analysis_of(config: Config, learned: Learned | None = None) -> Analysis:
             lists=known.lists,
             counters=known.counters,
         ),
-        scorer=make_scorer(config.tone.scorer, config.tone.neutral_band, config.tone.lexicon),
+        scorer=scorer_of(config),
         author_key=author_key(config.tracker.data_dir),
         only=None if config.watchlist.discover else frozenset(config.watchlist.watched),
     )
+
+
+def scorer_of(config: Config) -> Scorer:
+    """The scorer in force. BadInput for a word list or a model that can't be used."""
+    tone = config.tone
+    return make_scorer(tone.scorer, tone.neutral_band, tone.lexicon, model_of(config))
+
+
+def model_of(config: Config) -> Path | None:
+    """The weights in force: those that the configuration names, else the promoted ones; None for those that come along."""
+    if config.tone.scorer != "learned":
+        return None
+    return config.tone.model or promoted_model(config.tracker.data_dir)
 
 
 def universe_plan(config: Config) -> Plan:

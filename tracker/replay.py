@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, Literal
 
 from tracker.archive import EXPORT, ArchiveFile, Chunk, chunks, find_files, parser_of, read_items
 from tracker.config import Config
-from tracker.config_schema import Alerts, UniverseLists
+from tracker.config_schema import Alerts, Second, UniverseLists
 from tracker.errors import BadInput
 from tracker.ingest import Analysis, digest
 from tracker.log import event
@@ -48,7 +48,7 @@ from tracker.models import (
 )
 from tracker.notify_dry import rehearse
 from tracker.notify_rules import ground_of
-from tracker.parts import Learned, analysis_of, learned_from, prepare_store, universe_of
+from tracker.parts import Learned, analysis_of, learned_from, model_of, prepare_store, scorer_of, universe_of
 from tracker.store import Connection, Store, derive
 from tracker.store.connect import aware_utc, naive_utc, transaction
 from tracker.store.write import apply
@@ -151,7 +151,7 @@ def replay(
         store.rollup(_WAIT_S)
         spikes = run.count_spikes()
         if readings is not None:
-            taken = run.take_readings(readings)
+            taken = run.take_readings(readings, scorer_of(config).name)
             alerts = run.rehearse_alerts(config, now)
     return ReplayReport(
         files=sum(not state.warning for state in run.states),
@@ -417,6 +417,8 @@ def _portable(config: Config) -> Config:
         sources={},
         written={},
         watchlist=replace(config.watchlist, groups=dict(config.watchlist.groups)),
+        # both score with the same weights, whatever is promoted meanwhile
+        tone=replace(config.tone, model=model_of(config), second=Second(labels={})),
         extract=replace(config.extract, aliases=dict(config.extract.aliases)),
         alerts=Alerts(rules={}, channels={}),
         universe=UniverseLists(addresses={}),
@@ -604,7 +606,7 @@ class _Run:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def take_readings(self, every: Readings) -> int:
+    def take_readings(self, every: Readings, scorer: str) -> int:
         """The readings of each moment, many in one statement; how many were new."""
         if self.first_at is None or self.last_at is None:
             return 0
@@ -622,7 +624,7 @@ class _Run:
         for start in range(0, len(wanted), size):
             self.tell("readings", start, len(wanted))
             with self._store.writing(_WAIT_S) as connection:
-                taken += derive.take_readings(connection, wanted[start : start + size], None)
+                taken += derive.take_readings(connection, wanted[start : start + size], None, scorer=scorer)
         self.tell("readings", len(wanted), len(wanted))
         return taken
 

@@ -15,8 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from tracker.errors import StoreFatal
-from tracker.models import Batch, Limit, Stream
-from tracker.store import derive, migrate, state, universe, upkeep
+from tracker.models import Batch, Limit, Stream, ToneRow
+from tracker.store import derive, migrate, rescore, second, state, universe, upkeep
 from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
 from tracker.store.journal import Journal
 from tracker.store.sqlfiles import folder
@@ -174,11 +174,11 @@ class Store:
                 derive.touch_everything(connection)
             return derive.rollup(connection)
 
-    def rebuild(self, wait_s: float = 30.0, *, readings: bool = False) -> int:
+    def rebuild(self, wait_s: float = 30.0, *, readings: bool = False, scorer: str | None = None) -> int:
         """Throw away what is derived and make it again from the facts; the number of symbol-days.
 
         Readings stay, they are what the meter showed. With ``readings`` those of the simulated clock, which depend on
-        nothing but the facts, are made again too.
+        nothing but the facts, are made again too, in the name of the ``scorer`` in force.
         """
         with self.writing(wait_s) as connection:
             days, hour_days = derive.baseline_days(connection)
@@ -187,20 +187,25 @@ class Store:
             rolled_up = derive.rollup(connection)
             derive.ensure_baselines(connection, days)
             derive.ensure_hour_scales(connection, hour_days)
-            derive.take_readings(connection, moments, None)
+            derive.take_readings(connection, moments, None, scorer=scorer)
             return rolled_up
 
     def take_readings(
-        self, at: datetime, now: datetime, wait_s: float = 5.0, then: Callable[[Connection], None] | None = None
+        self,
+        at: datetime,
+        now: datetime,
+        wait_s: float = 5.0,
+        then: Callable[[Connection], None] | None = None,
+        scorer: str | None = None,
     ) -> int:
         """The readings of one moment, from what was fetched until then; what came later waits in the journal meanwhile.
 
-        ``then`` runs in the same transaction.
+        ``then`` runs in the same transaction; ``scorer`` is the name of the one in force.
         """
         with self.writing(wait_s) as connection:
             self.flush(until=at, connection=connection)
             derive.rollup(connection)
-            return derive.take_readings(connection, [at], now, then)
+            return derive.take_readings(connection, [at], now, then, scorer)
 
     def learn_forms(self, now: datetime, wait_s: float = 5.0) -> bool:
         """Count how whole days that are over write their symbols, and sum it up for today; True when there was anything."""
@@ -216,6 +221,19 @@ class Store:
             universe.keep_unverified(connection, now - timedelta(days=2), now)
             universe.compute_priors(connection, today)
         return True
+
+    def sample(
+        self, scorer: str, share: float, since: datetime, limit: int, wait_s: float = 5.0
+    ) -> list[tuple[str, str, str]]:
+        """(source, id, text) of messages to ask a second opinion about."""
+        with self.reading(wait_s) as connection:
+            return second.sample(connection, scorer, share, since, limit)
+
+    def add_tones(self, rows: Sequence[ToneRow], wait_s: float = 5.0) -> None:
+        """Scores of messages that are stored, beside those that they have; mentions do not change."""
+        if rows:
+            with self.writing(wait_s) as connection, transaction(connection):
+                rescore.add_tones(connection, rows)
 
     # ------------------------------------------------------------------------------------------------ keeping house
 

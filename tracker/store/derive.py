@@ -208,11 +208,13 @@ def take_readings(
     moments: Sequence[datetime],
     computed_at: datetime | None,
     then: Callable[[Connection], None] | None = None,
+    scorer: str | None = None,
 ) -> int:
     """Append the readings of these moments (aware UTC, aligned to 5 minutes); those that exist stay. The number added.
 
     ``computed_at`` None means the simulated clock: each reading was computed at its own moment. ``then`` runs in the
-    transaction of the last of them: what follows from a reading is stored with it or not at all.
+    transaction of the last of them: what follows from a reading is stored with it or not at all. ``scorer`` is the
+    name of the one in force, None where nobody knows.
     """
     naive = sorted({moment for moment in (naive_utc(m) for m in moments) if moment is not None})
     widths = [
@@ -226,10 +228,10 @@ def take_readings(
     for part in _chunks(naive, _MOMENTS_AT_ONCE):
         with transaction(connection):
             row = connection.execute(
-                """INSERT INTO readings SELECT fresh.*, coalesce($2::TIMESTAMP, fresh."at") FROM readings_at($1) AS fresh
+                """INSERT INTO readings SELECT fresh.*, coalesce($2::TIMESTAMP, fresh."at"), $5::VARCHAR FROM readings_at($1) AS fresh
                    ANTI JOIN (SELECT symbol, window_name, "at" FROM readings WHERE "at" BETWEEN $3 AND $4) AS there USING (symbol, window_name, "at")
                    ORDER BY fresh."at", fresh.window_name, fresh.symbol""",
-                [list(part), naive_utc(computed_at), part[0], part[-1]],
+                [list(part), naive_utc(computed_at), part[0], part[-1], scorer],
             ).fetchone()
             if then is not None and part[-1] == naive[-1]:
                 then(connection)

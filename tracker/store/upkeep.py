@@ -10,6 +10,7 @@ import duckdb
 
 from tracker.errors import StoreError
 from tracker.store.connect import FORMAT, Connection, Opening, naive_utc, opened, transaction
+from tracker.tone.second import SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,15 @@ TABLES = (
     "options",
     "alerts",
 )
-_EXPORT_MESSAGES = """
+_EXPORT_MESSAGES = f"""
     SELECT m.source, m.id, m.stream, m.created_at, m.fetched_at, m.author, m.text, m.deleted_at IS NOT NULL AS deleted, m.deleted_at,
            coalesce(said.symbols, []) AS symbols, m.lang, m.url, m.label, m.reply_to, m.reshare_of, m.likes, m.reshares, m.replies, m.revision,
            tones.tone, tones.p_bullish, tones.scorer
     FROM messages AS m
     LEFT JOIN (SELECT source, message_id, list(symbol ORDER BY symbol) AS symbols FROM mentions GROUP BY ALL) AS said
            ON said.source = m.source AND said.message_id = m.id
-    LEFT JOIN (SELECT source, message_id, last(tone) AS tone, last(p_bullish) AS p_bullish, last(scorer) AS scorer FROM tones GROUP BY ALL) AS tones
+    LEFT JOIN (SELECT source, message_id, last(tone) AS tone, last(p_bullish) AS p_bullish, last(scorer) AS scorer FROM tones
+               WHERE NOT starts_with(scorer, '{SECOND}') GROUP BY ALL) AS tones  -- the one that mentions carry
            ON tones.source = m.source AND tones.message_id = m.id
     ORDER BY m.created_at, m.source, m.id"""
 

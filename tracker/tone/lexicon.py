@@ -55,10 +55,10 @@ class LexiconScorer:
         self.name = f"lexicon-{_version(path)}+{VADER}"
         self._memo = Memo(vocabulary_of(load_lexicon(path or DATA / "lexicon.tsv")))
 
-    def score(self, text: str) -> Tone:
+    def score(self, text: str, source: str = "") -> Tone:
         return to_tone(tone_of(self.weigh(text)), self._band, self.name)
 
-    def explain(self, text: str) -> Tone:
+    def explain(self, text: str, source: str = "") -> Tone:
         findings = find(self._words(text))
         tone = tone_of(log_odds(sum(weight for _, weight in findings)))
         return to_tone(tone, self._band, self.name, strongest(findings, {}))

@@ -96,7 +96,7 @@ def _read_piece(token: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
     lowered = token.lower()
     if not lowered[0].isalnum() and lowered in vocabulary.valences:  # an emoji, an emoticon
         return (_word(lowered, token, "", vocabulary),)
-    core, end = core_of(lowered)
+    core, end = (lowered, "") if token.isalpha() and token.isascii() else core_of(lowered)
     if not core or core[0] == "<" or vocabulary.knows(core):
         return (_word(core, token, end, vocabulary),)
     for spelling in spellings(core):

@@ -82,7 +82,7 @@ class VaderScorer:
         self._analyzer = Analyzer()
         self._words_of = {emoji: len(name.split()) for emoji, name in self._analyzer.emojis.items()}
 
-    def score(self, text: str) -> Tone:
+    def score(self, text: str, source: str = "") -> Tone:
         text = text[:LONGEST]
         if self._is_short(text):
             compound = self._analyzer.polarity_scores(text)["compound"]
@@ -90,7 +90,7 @@ class VaderScorer:
             compound, _ = weigh_pieces(self._analyzer, self.pieces(text))
         return to_tone(compound, self._band, self.name)
 
-    def explain(self, text: str) -> Tone:
+    def explain(self, text: str, source: str = "") -> Tone:
         _, weights = weigh_pieces(self._analyzer, self.pieces(text))
         tone = self.score(text)
         return to_tone(tone.tone, self._band, self.name, strongest(weights, {}))

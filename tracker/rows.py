@@ -51,6 +51,7 @@ class Reading:
     baseline: str
     volume_baseline: str
     computed_at: datetime
+    scorer: str | None  # in force when it was taken; None: taken before that was written down
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ format: .venv/ready
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("tracker needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[plot,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[plot,zst,dev]'
 	touch $@
 
 clean:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import itertools
 import json
 import sys
-import types
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracker.archive import ArchiveFile, Chunk, chunks, find_files, formats, parse_export, parser_of, read_items
+from tracker.archive_zst import Frames
 from tracker.errors import BadInput, Malformed
 from tracker.models import Deletion, Flaw, Item, Message
 
@@ -166,34 +169,96 @@ def test_file_that_is_not_packed_as_its_name_says_is_refused(tmp_path: Path) -> 
         read(path)
 
 
-def test_zst_without_a_package_says_which_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zst_without_a_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("compression.zstd", "zstandard"):
         monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "a.ndjson.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd....")
-    with pytest.raises(BadInput, match=r"needs the package zstandard.*a\.ndjson\.zst"):
+    with pytest.raises(BadInput, match=r"needs the package zstandard: pip install 'tracker\[zst\]'.*a\.ndjson\.zst"):
         read(path)
 
 
-def test_zst_is_read_through_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package is played: behind its first four bytes this file is gzip."""
+def raw_frame(*blocks: bytes, checksum: bool = False) -> bytes:
+    """A frame of blocks that are not packed, by hand: a window of 1 KB, no length."""
+    parts = [((len(b) << 3) | (n == len(blocks) - 1)).to_bytes(3, "little") + b for n, b in enumerate(blocks)]
+    return b"\x28\xb5\x2f\xfd" + bytes([4 * checksum, 0]) + b"".join(parts) + b"sum!" * checksum
 
-    class Decompressor:
-        def __init__(self, max_window_size: int) -> None:
-            assert max_window_size == 2**31
 
-        def stream_reader(self, raw: io.RawIOBase, read_across_frames: bool) -> gzip.GzipFile:
-            assert read_across_frames
-            assert raw.read(4) == b"\x28\xb5\x2f\xfd"
-            return gzip.GzipFile(fileobj=io.BytesIO(b"".join(iter(lambda: raw.read(1000), b""))))
+REPEATED = b"\x28\xb5\x2f\xfd" + b"\x20\x09" + ((9 << 3) | 2 | 1).to_bytes(3, "little") + b"x"  # nine times x
+PASSED_OVER = b"\x51\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
 
-    package = types.ModuleType("zstandard")
-    package.ZstdDecompressor = Decompressor  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "compression.zstd", None)
-    monkeypatch.setitem(sys.modules, "zstandard", package)
-    path = tmp_path / "a.ndjson.zst"
-    path.write_bytes(b"\x28\xb5\x2f\xfd" + gzip.compress(b'{"n": 1}\n{"n": 2}'))
-    assert body_of(read(path)) == [b'{"n": 1}', b'{"n": 2}']
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_the_frames_of_a_packed_file_are_followed_however_it_comes(step: int) -> None:
+    parts = [raw_frame(b"a" * 300, b"", b"b"), PASSED_OVER, REPEATED, raw_frame(b"c", checksum=True)]
+    ends, whole = {0, *itertools.accumulate(map(len, parts))}, b"".join(parts)
+    frames = Frames()
+    for at in range(0, len(whole), step):
+        frames.feed(whole[at : at + step])
+        assert frames.is_whole == (min(at + step, len(whole)) in ends)
+    frames.feed(b"rubbish")
+    assert frames.is_whole, "that is for whoever unpacks it to say"
+
+
+@pytest.fixture
+def zstd() -> Any:
+    return pytest.importorskip("zstandard", reason="needs the extra tracker[zst]")
+
+
+def test_zst_is_read_whatever_it_is_made_of(tmp_path: Path, zstd: Any) -> None:
+    lines = lines_of(3_000)
+    first, second = b"\n".join(lines[:1_000]) + b"\n", b"\n".join(lines[1_000:])
+    packer = zstd.ZstdCompressor(write_checksum=True)
+    path = tmp_path / "RC_2020-01.zst"
+    path.write_bytes(packer.compress(first) + PASSED_OVER + packer.compress(b"") + packer.compress(second) + REPEATED)
+    found = read(path)
+    assert body_of(found) == [*lines[:-1], lines[-1] + b"x" * 9]
+    assert found[-1].position == path.stat().st_size
+
+
+def test_zst_with_a_window_of_two_gigabytes_is_allowed(tmp_path: Path, zstd: Any) -> None:
+    path = tmp_path / "RS_2020-01.zst"
+    window = bytes([(31 - 10) << 3])  # 2**31 bytes
+    path.write_bytes(b"\x28\xb5\x2f\xfd\x00" + window + ((9 << 3) | 1).to_bytes(3, "little") + b'{"n": 1}\n')
+    assert body_of(read(path)) == [b'{"n": 1}']
+
+
+def test_zst_is_unpacked_in_pieces(tmp_path: Path, zstd: Any) -> None:
+    """Half a gigabyte of nothing is seventeen kilobytes of packed file, and is never held at once."""
+    path = tmp_path / "bomb.ndjson.zst"
+    packer = zstd.ZstdCompressor().compressobj()
+    with path.open("wb") as file:
+        for _ in range(512):
+            file.write(packer.compress((b" " * 1023 + b"\n") * 1024))
+        file.write(packer.flush())
+    assert path.stat().st_size < 200_000
+    longest = total = 0
+    for chunk in chunks(ArchiveFile(path, path.stat().st_size)):
+        longest, total = max(longest, len(chunk.body)), total + len(chunk.body) + 1
+    assert total == 512 * 2**20
+    assert longest < 2**21
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 40, 5_000])
+def test_torn_zst_gives_its_whole_lines_and_then_says_so(tmp_path: Path, zstd: Any, cut: int) -> None:
+    lines = [b'{"n": "%s"}' % hashlib.sha256(str(n).encode()).hexdigest().encode() for n in range(20_000)]
+    path = tmp_path / "torn.ndjson.zst"
+    path.write_bytes(zstd.ZstdCompressor(write_checksum=True).compress(b"\n".join(lines))[:-cut])
+    found: list[Chunk] = []
+    with pytest.raises(BadInput, match=r"cut off.*torn\.ndjson\.zst"):
+        found.extend(chunks(ArchiveFile(path, path.stat().st_size)))
+    kept = body_of(found)
+    assert kept == lines[: len(kept)]
+    assert len(kept) > 17_000
+
+
+def test_damaged_zst_is_named(tmp_path: Path, zstd: Any) -> None:
+    path = tmp_path / "bad.ndjson.zst"
+    whole = bytearray(zstd.ZstdCompressor(write_checksum=True).compress(b"\n".join(lines_of(30_000))))
+    whole[len(whole) // 2 :] = b"\xff" * 100
+    path.write_bytes(whole)
+    with pytest.raises(BadInput, match=r"damaged.*bad\.ndjson\.zst"):
+        read(path)
 
 
 # ---------------------------------------------------------------------------------------------------- read_items
@@ -265,6 +330,7 @@ def test_what_is_no_export_is_malformed(body: bytes) -> None:
         parse_export(body)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.sampled_from(sorted(EXPORTED)), st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))

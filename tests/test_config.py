@@ -604,6 +604,7 @@ def shipped_known() -> dict[str, SourceDefaults]:
         "x": dataclasses.replace(open_source, credentials=("bearer_token",)),
         "rss": dataclasses.replace(CHIRP, stream_name=anything),
         "apewisdom": CHIRP,
+        "arctic_shift": open_source,
         "tradestie": open_source,
         "stocktwits_firestream": dataclasses.replace(GATED, credentials=("username", "password")),
         "prices_yahoo": GATED,

@@ -484,3 +484,198 @@ def test_recordings_are_read_whole(name: str, messages: int, deletions: int) -> 
     assert sum(isinstance(item, Message) for item in items) == messages
     assert sum(isinstance(item, Deletion) for item in items) == deletions
     assert len(items) == messages + deletions
+
+
+# -------------------------------------------------------------------------------------------------- the second wire
+
+V2 = "/xrpc/network.bsky.jetstream.subscribeEvents"
+EVENT_TYPE = "network.bsky.jetstream.subscribeEvents"
+
+
+def framed(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"$type": "message", "payload": {"$type": f"{EVENT_TYPE}#{kind}", **fields}}
+
+
+def counted(seq: int, time_us: int, text: str = "words") -> dict[str, Any]:
+    """A post as v2 sends it."""
+    return framed(
+        "commit", seq=seq, did="did:plc:invented", time=at(time_us).isoformat(), rev=f"3m{time_us}", operation="create",
+        collection="app.bsky.feed.post", rkey=f"3k{time_us}", record={"text": text},
+    )  # fmt: skip
+
+
+@dataclass
+class FakeV2:
+    """Events by number; below its floor numbers are refused and times are moved up, as the lexicon says."""
+
+    events: list[tuple[int, int, str]]  # number, time, text
+    floor: int = 0  # the oldest number that is still offered
+    then: dict[str, Any] | None = None  # the last frame
+    asked: list[dict[str, list[str]]] = field(default_factory=list)
+    url: str = ""
+
+    def refuse(self, connection: ServerConnection, request: Any) -> Any:
+        target = urlsplit(request.path)
+        assert target.path == V2
+        params = parse_qs(target.query)
+        self.asked.append(params)
+        cursor = int(params.get("cursor", ["0"])[0])
+        if 0 < cursor < min(self.floor, 10**15):
+            words = json.dumps({"error": "CursorTooOld", "message": f"the oldest is {self.floor}"})
+            return connection.respond(400, words)
+        return None
+
+    async def talk(self, connection: ServerConnection) -> None:
+        cursor = int(self.asked[-1].get("cursor", ["0"])[0])
+        offered = [event for event in self.events if event[0] >= self.floor]
+        if cursor >= 10**15:
+            if offered and cursor < offered[0][1]:
+                await connection.send(json.dumps(framed("info", name="OutdatedCursor", message="moved")))
+            offered = [event for event in offered if event[1] >= cursor]
+        elif cursor > max(seq for seq, _, _ in self.events) + 1:
+            await connection.send(json.dumps(framed("info", name="FutureCursor", message="from now on")))
+            offered = offered[-1:]
+        else:
+            offered = [event for event in offered if event[0] >= cursor]
+        for event in offered:
+            await connection.send(json.dumps(counted(*event)))
+        if self.then is not None:
+            await connection.send(json.dumps(self.then))
+        with suppress(ConnectionClosed):
+            await connection.wait_closed()
+
+
+@asynccontextmanager
+async def second_wire(*events: tuple[int, int, str], **how: Any) -> AsyncIterator[FakeV2]:
+    server = FakeV2(list(events), **how)
+    async with serve(server.talk, "127.0.0.1", 0, compression=None, process_request=server.refuse) as listener:
+        server.url = f"ws://127.0.0.1:{next(iter(listener.sockets)).getsockname()[1]}{V2}"
+        yield server
+
+
+EVENTS = [(100 + n, T0 + n * 10 * SECOND, str(n)) for n in range(6)]
+
+
+async def test_the_second_wire_is_asked_in_its_own_words() -> None:
+    async with second_wire(*EVENTS) as server:
+        page = await fetched(server)  # type: ignore[arg-type]
+    assert server.asked == [{"kinds": ["commit", "account"], "collections": ["app.bsky.feed.post"]}]
+    assert texts(page) == [str(n) for n in range(6)]
+    assert page.cursor == {"time_us": T0 + 50 * SECOND, "seq": 105, "host": server.url}
+    assert (page.covers_from, page.gap) == (at(T0), None)
+
+
+async def test_it_goes_on_at_the_number_of_the_last_event() -> None:
+    async with second_wire(*EVENTS) as server:
+        page = await fetched(server, {"time_us": T0 + 30 * SECOND, "seq": 103, "host": server.url})  # type: ignore[arg-type]
+    assert [asked["cursor"] for asked in server.asked] == [["103"]]
+    assert texts(page) == ["3", "4", "5"]
+    assert (page.covers_from, page.gap) == (at(T0 + 30 * SECOND), None)
+
+
+@pytest.mark.parametrize("cursor", [{"seq": 103, "host": "ws://another.example"}, {"seq": 103}, {"seq": "x"}, {}])
+async def test_a_number_of_another_host_means_nothing_here(cursor: Cursor) -> None:
+    async with second_wire(*EVENTS) as server:
+        page = await fetched(server, {"time_us": T0 + 30 * SECOND, **cursor})  # type: ignore[arg-type]
+    assert [asked["cursor"] for asked in server.asked] == [[str(T0 + 25 * SECOND)]]
+    assert texts(page) == ["3", "4", "5"]
+    assert page.gap is None
+
+
+async def test_a_number_that_is_too_old_is_a_gap_up_to_the_oldest_event() -> None:
+    async with second_wire(*EVENTS, floor=104) as server:
+        page = await fetched(server, {"time_us": T0, "seq": 100, "host": server.url})  # type: ignore[arg-type]
+    assert [asked["cursor"] for asked in server.asked] == [["100"], [str(T0 - 5 * SECOND)]]
+    assert texts(page) == ["4", "5"]
+    assert page.gap is not None
+    assert (page.gap.from_at, page.gap.to_at) == (at(T0), at(T0 + 40 * SECOND))
+    assert page.covers_from == at(T0 + 40 * SECOND)
+    assert page.cursor == {"time_us": T0 + 50 * SECOND, "seq": 105, "host": server.url}
+
+
+async def test_a_number_from_the_future_is_not_taken_for_now() -> None:
+    async with second_wire(*EVENTS) as server:
+        page = await fetched(server, {"time_us": T0 + 20 * SECOND, "seq": 9_000, "host": server.url})  # type: ignore[arg-type]
+    assert [asked["cursor"] for asked in server.asked] == [["9000"], [str(T0 + 15 * SECOND)]]
+    assert texts(page) == ["2", "3", "4", "5"]
+    assert page.gap is None
+
+
+async def test_why_the_server_ends_the_stream_is_told_after_what_came() -> None:
+    ending = {"$type": "error", "error": "ConsumerTooSlow", "message": "read faster"}
+    pages: list[Page] = []
+
+    async def listen(server: Any) -> None:
+        async with (
+            Http().session(access(server)) as client,
+            aclosing(bluesky.listen(client, POSTS, None)) as listening,
+        ):
+            async for page in listening:
+                pages.append(page)  # noqa: PERF401 - those before the error count
+
+    async with second_wire(*EVENTS, then=ending) as server:
+        with pytest.raises(Unavailable, match="the server ended the stream: bluesky: ConsumerTooSlow: read faster"):
+            await listen(server)
+    assert [text for page in pages for text in texts(page)] == [str(n) for n in range(6)]
+
+
+async def test_another_refusal_is_no_misplaced_cursor() -> None:
+    class Refusing(FakeV2):
+        def refuse(self, connection: ServerConnection, request: Any) -> Any:
+            return connection.respond(400, '{"error": "InvalidRequest"}')
+
+    server = Refusing([])
+    async with serve(server.talk, "127.0.0.1", 0, process_request=server.refuse) as listener:
+        server.url = f"ws://127.0.0.1:{next(iter(listener.sockets)).getsockname()[1]}{V2}"
+        with pytest.raises(Unavailable) as caught:
+            await fetched(server, {"time_us": T0, "seq": 100, "host": server.url})  # type: ignore[arg-type]
+    assert caught.value.http_status == 400
+
+
+# ------------------------------------------------------------------------------------------------------- going back
+
+
+async def went_back(server: Any, since: int, until: int, place: Cursor | None = None, most: int = 99) -> list[Any]:
+    found = []
+    async with (
+        Http().session(access(server)) as client,
+        aclosing(bluesky.backfill(client, POSTS, at(since), at(until), place)) as stretches,
+    ):
+        async for stretch in stretches:
+            found.append(stretch)
+            if len(found) == most:
+                break
+    return found
+
+
+@pytest.mark.parametrize("wire", ["first", "second"])
+async def test_a_span_is_replayed_up_to_its_end(wire: str) -> None:
+    since, until = T0 + 10 * SECOND, T0 + 40 * SECOND
+    first = jetstream(*(post(time_us, text) for _, time_us, text in EVENTS))
+    async with first if wire == "first" else second_wire(*EVENTS) as server:
+        (stretch,) = await went_back(server, since, until)
+    assert texts(stretch) == [str(n) for n in range(1, 6)]
+    assert (stretch.place, stretch.covers, stretch.gap) == (None, (at(since), at(until)), None)
+
+
+async def test_what_is_no_longer_offered_of_a_span_is_a_gap() -> None:
+    since, until = T0, T0 + 50 * SECOND
+    async with jetstream(*(post(time_us, text) for _, time_us, text in EVENTS), oldest=T0 + 30 * SECOND) as server:
+        (stretch,) = await went_back(server, since, until)
+        (too_late,) = await went_back(server, T0, T0 + 20 * SECOND)
+    assert (stretch.gap.from_at, stretch.gap.to_at) == (at(since), at(T0 + 30 * SECOND))
+    assert stretch.covers == (at(T0 + 30 * SECOND), at(until))
+    assert (too_late.gap.from_at, too_late.gap.to_at) == (at(T0), at(T0 + 20 * SECOND))
+    assert (too_late.covers, too_late.place) == (None, None)
+
+
+async def test_a_span_is_gone_on_with_at_its_place() -> None:
+    async with second_wire(*EVENTS[:3]) as server:
+        (stretch,) = await went_back(server, T0, T0 + 50 * SECOND, most=1)
+        assert stretch.place == {"time_us": T0 + 20 * SECOND, "seq": 102, "host": server.url}
+        assert stretch.covers == (at(T0), at(T0 + 20 * SECOND))
+        server.events = list(EVENTS)
+        (rest,) = await went_back(server, T0, T0 + 50 * SECOND, json.loads(json.dumps(stretch.place)))
+    assert server.asked[-1]["cursor"] == ["102"]
+    assert texts(rest) == ["2", "3", "4", "5"]
+    assert rest.covers == (at(T0 + 20 * SECOND), at(T0 + 50 * SECOND))

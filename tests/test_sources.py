@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import Malformed
 from tracker.models import Deletion, Flaw, Headline, Item, Message, OptionTotals, PriceBar, Rank
-from tracker.sources import Source, archive_parsers, brings, load, names
+from tracker.sources import BackfillSource, Source, archive_parsers, brings, load, names, service_of
 from tracker.wire import from_iso
 
 TESTS = Path(__file__).parent
@@ -118,7 +118,7 @@ def check_item(item: Item, source: str) -> None:
     if isinstance(item, Flaw):
         assert item.reason
         return
-    assert item.source == source
+    assert item.source == service_of(source)
     if not isinstance(item, Message | Deletion):
         check_aside(item)
         return
@@ -216,6 +216,15 @@ def test_functions_have_the_agreed_parameters(name: str) -> None:
         asked = list(inspect.signature(getattr(Source, function)).parameters)[1:]
         assert list(inspect.signature(getattr(source, function)).parameters) == asked, function
     assert inspect.iscoroutinefunction(source.fetch)
+
+
+@every_source
+def test_a_source_that_can_go_back_does_it_as_agreed(name: str) -> None:
+    source = load(name)
+    if isinstance(source, BackfillSource):
+        asked = list(inspect.signature(BackfillSource.backfill).parameters)[1:]
+        assert list(inspect.signature(source.backfill).parameters) == asked
+        assert not inspect.iscoroutinefunction(source.backfill), "it gives stretches one after the other"
 
 
 @every_source

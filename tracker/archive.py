@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from tracker import sources
+from tracker import archive_zst, sources
 from tracker.errors import BadInput, Malformed, SourceError
 from tracker.models import Deletion, Flaw, Item, Label, Message
 from tracker.wire import SAMPLE_BYTES, clean, count, from_iso, link, load_json, text_id
@@ -40,7 +39,6 @@ _CLAIMS: dict[str, tuple[str, ...]] = {
 }
 _CLAIMS_ELSE = (*_LINES, ".json")
 _GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 Parser = Callable[[bytes], list[Item]]
 
@@ -196,8 +194,8 @@ def _decoded(handle: _Counting, first: bytes) -> Iterator[bytes]:
     """The bytes, unpacked by what they begin with: the suffix may be wrong or missing."""
     if first.startswith(_GZIP):
         return _gunzipped(handle, first)
-    if first.startswith(_ZSTD):
-        return _unzstd(handle, first)
+    if first.startswith(archive_zst.MAGIC):
+        return archive_zst.unpacked(first, handle.read, handle.name)
     if handle.name.endswith(_PACKED) and first:
         raise BadInput("the file is not packed as its name says", handle.name)
     return _plain(handle, first)
@@ -227,59 +225,6 @@ def _gunzipped(handle: _Counting, block: bytes) -> Iterator[bytes]:
     yield reader.flush()
     if not reader.eof:
         raise BadInput("the file is cut off, what came before is kept", handle.name)
-
-
-def _unzstd(handle: _Counting, first: bytes) -> Iterator[bytes]:
-    reader = _zstd_reader(handle, first)
-    while True:
-        try:
-            block = reader.read(_CHUNK_BYTES)
-        except EOFError:
-            raise BadInput("the file is cut off, what came before is kept", handle.name) from None
-        except (ValueError, OSError, RuntimeError) as error:
-            raise BadInput("the file is damaged", handle.name, error) from None
-        except Exception as error:  # the package's own error has no base that is known here
-            if type(error).__name__ != "ZstdError":
-                raise
-            raise BadInput("the file is damaged", handle.name, error) from None
-        if not block:
-            return
-        yield block
-
-
-class _Rejoined:
-    """The file again, with the block in front that was read to see what it is."""
-
-    def __init__(self, handle: _Counting, first: bytes) -> None:
-        self._handle, self._first = handle, first
-
-    def read(self, size: int = -1) -> bytes:
-        if self._first:
-            block = self._first[:size] if size >= 0 else self._first
-            self._first = self._first[len(block) :]
-            return block
-        return self._handle.read(_READ_BYTES if size < 0 else size)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _zstd_reader(handle: _Counting, first: bytes) -> Any:
-    """A reader of Zstandard: of the standard library (3.14), else of the package ``zstandard``."""
-    raw = _Rejoined(handle, first)
-    try:
-        return importlib.import_module("compression.zstd").ZstdFile(raw)
-    except ImportError:
-        pass
-    try:
-        package = importlib.import_module("zstandard")
-    except ImportError:
-        raise BadInput("reading .zst needs the package zstandard: pip install zstandard", handle.name) from None
-    # dumps are packed with windows of 2 GB
-    return package.ZstdDecompressor(max_window_size=2**31).stream_reader(raw, read_across_frames=True)
 
 
 def _whole_lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:

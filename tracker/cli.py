@@ -14,7 +14,18 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tracker import __version__, cli_alerts, cli_eval, cli_learn, cli_plot, cli_prices, cli_read, cli_universe, log
+from tracker import (
+    __version__,
+    cli_alerts,
+    cli_backfill,
+    cli_eval,
+    cli_learn,
+    cli_plot,
+    cli_prices,
+    cli_read,
+    cli_universe,
+    log,
+)
 from tracker import config as configuration
 from tracker.app import App
 from tracker.cli_check import check_all
@@ -257,7 +268,11 @@ async def _load(app: App, source: str, name: str, path: Path) -> None:
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option(
-    "--as", "form", required=True, metavar="FORMAT", help="stocktwits, reddit, jetstream, hackernews, x, ndjson."
+    "--as",
+    "form",
+    required=True,
+    metavar="FORMAT",
+    help="stocktwits, reddit, arctic_shift, jetstream, hackernews, x, ndjson.",
 )
 @click.option("--readings", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True)
 @click.option("--no-clock", is_flag=True, help="Only load facts; the next run rolls them up.")
@@ -349,6 +364,7 @@ for command in (
     *cli_universe.COMMANDS,
     *cli_eval.COMMANDS,
     *cli_learn.COMMANDS,
+    *cli_backfill.COMMANDS,
 ):
     main.add_command(command)
 

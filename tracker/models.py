@@ -184,6 +184,16 @@ class Page:
     cut_short: Exception | None = None  # the SourceError that ended a walk after its first page: what came is kept
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of a stream's past: what one step of a backfill brought."""
+
+    items: tuple[Item, ...]
+    place: Cursor | None  # where the next step goes on; None: the span is read, or no more of it can be had
+    covers: tuple[datetime, datetime] | None = None  # everything that the stream carried between them has come now
+    gap: Gap | None = None  # the part of the span that can't be had
+
+
 # ------------------------------------------------------------------------------------------ what is stored
 
 

@@ -185,6 +185,16 @@ class Poller:
         if not task.cancelled() and (error := task.exception()) is not None and self.failure is None:
             self.failure = error
 
+    def wait_s(self, name: str) -> float:
+        """Seconds until one more request to a source may go out: its budget, and what a server has named."""
+        target, steady = self.targets[name], self._clock.steady()
+        named = self._state.not_before.get(target.plan.scope, steady)
+        return max(0.0, (named - steady).total_seconds(), target.budget.wait_s(steady, self._state.used.get(name, ())))
+
+    async def take(self, name: str, outcome: Outcome) -> None:
+        """Keep an outcome that somebody else made of a source (a backfill), with all that follows from it."""
+        await self._finish(self.targets[name], outcome)
+
     async def drain(self, wait_s: float) -> None:
         """Let polls in hand finish for ``wait_s`` seconds, then give them up: their cursors have not moved."""
         tasks = list(self._state.running.values())

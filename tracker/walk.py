@@ -11,20 +11,25 @@ one anchor message, because anchors get deleted (praw-dev/asyncpraw#16): where t
 to an empty page, the walk starts once more from the newest page before it gives up. Nor does it depend on one
 stamp: the last items of a page say how far it reaches, and one of them alone ends no walk. While a walk goes on,
 ``known`` stays where it is; messages of the pages seen so far are stored all the same, repeats fall away by id.
+
+``walk_past`` goes through the same listings for a backfill: back from one moment to another, a page a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from tracker.errors import NotFound, SourceError
-from tracker.models import Cursor, Gap, Item, Message, Page
+from tracker.models import Cursor, Gap, Item, Message, Page, Stretch
 from tracker.wire import EARLIEST
 
 _TAIL = 3  # how many of a page's last stamps say how far back it reaches
+
+
+Ask = Callable[[str | None], Awaitable["Leaf"]]  # the page at a token; None: the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def known_at(cursor: Cursor | None) -> float | None:
 
 
 async def walk(
-    ask: Callable[[str | None], Awaitable[Leaf]],
+    ask: Ask,
     cursor: Cursor | None,
     *,
     overlap_s: float,
@@ -123,6 +128,67 @@ async def walk(
             stuck = at.token is None and not leaf.complete
             return _arrived(tuple(items), at, validators, dead_end if stuck else None, leaf.complete)
     return Page(items=tuple(items), cursor=at.kept(), covers_from=None, more=True)
+
+
+async def walk_past(
+    ask: Ask,
+    since: datetime,
+    until: datetime,
+    place: Cursor | None,
+    *,
+    start: str | None = None,
+    dead_end: str = "the listing ends before the span that was asked for",
+    lag_s: float = 0.0,
+) -> AsyncGenerator[Stretch, None]:
+    """Every leaf from ``until`` back to ``since``, one a step, or on from the ``place`` of an earlier stretch.
+
+    ``start`` is the token of the page at ``until`` where the listing can be entered there; None walks from the newest.
+    ``lag_s``: what is younger than so many seconds may be missing from the listing, so it does not count as heard.
+    What ``ask`` raises goes up: the step before it has said where to go on.
+    """
+    token, reached, again = _standing(place, start, until)
+    resumed = place is not None
+    while True:
+        asked, doubtful, resumed = token, resumed and not again, False
+        try:
+            leaf = await ask(asked)
+        except NotFound:
+            if not doubtful:
+                raise
+            leaf = None
+        if leaf is None or (doubtful and not leaf.items):  # the place is gone: begin anew, once
+            token, again = start, True
+            yield Stretch((), {"token": token, "reached": reached, "again": again})
+            continue
+        if lag_s:
+            reached = min(reached, leaf.served_at.timestamp() - lag_s)
+        end = _times(leaf.items)[-_TAIL:]
+        token = leaf.next_token if leaf.next_token != asked else None
+        arrived = _behind(end, since.timestamp())
+        low = reached
+        if arrived or (token is None and leaf.complete):
+            token, low = None, min(reached, since.timestamp())
+        elif end:  # a second may go on on the next page, and one of the last stamps may be wrong
+            low = min(reached, max(since.timestamp(), sorted(end)[:2][-1] + 1.0))
+        gap = Gap(since, _at(low), dead_end) if token is None and _at(low) > since else None
+        covers = (_at(low), _at(reached)) if _at(low) < _at(reached) else None
+        reached = low
+        yield Stretch(
+            leaf.items, None if token is None else {"token": token, "reached": low, "again": again}, covers, gap
+        )
+        if token is None:
+            return
+
+
+def _standing(place: Cursor | None, start: str | None, until: datetime) -> tuple[str | None, float, bool]:
+    """(token to ask for, how far back everything has come, was it begun anew) of a backfill."""
+    token = (place or {}).get("token", start)
+    reached = _number((place or {}).get("reached"))
+    return (
+        token if isinstance(token, str) else None,
+        until.timestamp() if reached is None else reached,
+        (place or {}).get("again") is True,
+    )
 
 
 def _resume(cursor: Cursor | None) -> _Walk:

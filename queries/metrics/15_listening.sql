@@ -1,19 +1,24 @@
 -- listening(since_at, until_at): for each hour, how much of it was listened to, for whom.
 -- One row per (symbol, source, hour): symbol is NULL for streams that may carry any symbol, source is '*' for all
 -- sources together; `streams` streams existed, `up` of them (a sum of shares) was covered by polls.
+-- What a backfill has read of a stream (`backfill/NAME`) was listened to on that stream.
 -- A stream exists from its first covered hour to its last; in between, an hour without a poll is deafness, not silence.
 -- Shares are summed as decimals, here and in what follows: the same sum to the last digit in whatever order rows lie.
 CREATE OR REPLACE MACRO listening(since_at, until_at) AS TABLE
-    WITH alive AS (
+    WITH known AS (
+        SELECT source, CASE WHEN starts_with(stream, 'backfill/') THEN substr(stream, 10) ELSE stream END AS stream, hour_start,
+               least(1, sum(up::DECIMAL(18, 15))::DOUBLE) AS up
+        FROM coverage_hours GROUP BY ALL
+    ), alive AS (
         SELECT source, stream, CASE WHEN starts_with(stream, 'symbol/') THEN upper(substr(stream, 8)) END AS symbol,
                min(hour_start) AS first_hour, max(hour_start) AS last_hour
-        FROM coverage_hours GROUP BY source, stream
+        FROM known GROUP BY source, stream
     ), hours AS (
         SELECT unnest(generate_series(date_trunc('hour', since_at), date_trunc('hour', until_at - INTERVAL 1 MICROSECOND), INTERVAL 1 HOUR)) AS hour_start
     ), each AS (
         SELECT alive.symbol, alive.source, hours.hour_start, coalesce(covered.up, 0) AS up
         FROM hours JOIN alive ON hours.hour_start BETWEEN alive.first_hour AND alive.last_hour
-        LEFT JOIN coverage_hours AS covered
+        LEFT JOIN known AS covered
           ON covered.source = alive.source AND covered.stream = alive.stream AND covered.hour_start = hours.hour_start
     )
     SELECT symbol, source, hour_start, count(*) AS streams, sum(up::DECIMAL(18, 15))::DOUBLE AS up FROM each GROUP BY ALL

@@ -16,8 +16,9 @@ Optional beside them, where there is something to say:
     home(stream) -> address   where that stream lives, for a source whose streams live on many hosts: its requests
                 go there and nowhere else, and limits and budget hold for each host by itself
 
-A push source has ``listen`` beside ``fetch``: it stays connected and yields a page every so often. A source
-never sees the store, the configuration, the clock or another source.
+A push source has ``listen`` beside ``fetch``: it stays connected and yields a page every so often. A source whose
+wire can go back has ``backfill``, and one that brings the messages of another service says whose in ``SERVICE``. A
+source never sees the store, the configuration, the clock or another source.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from tracker.models import Brings, Cursor, Item, Page, Stream
+from tracker.models import Brings, Cursor, Item, Page, Stream, Stretch
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tracker.http import Client
 
 
@@ -75,6 +78,23 @@ class PushSource(Protocol):
         """Connect at the cursor and yield a page every ``client.access.page_every_s`` seconds or when one is full."""
 
 
+@runtime_checkable
+class BackfillSource(Protocol):
+    """A source that can go back to a span of time that nobody listened to."""
+
+    def backfill(
+        self, client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+    ) -> AsyncIterator[Stretch]:
+        """Stretches of the span, in whatever order the wire gives them, on from ``place`` where one is given.
+
+        At most one request is made between two stretches, so that whoever takes them keeps the pace. A SourceError
+        ends it; it is begun anew, with another client, at the ``place`` of the last stretch. ``place`` is JSON and
+        its source's own, as a cursor is; None ends the backfill. Each stretch says which part of the span has come
+        whole by now (``covers``), and the last one what of it can't be had (``gap``). Items outside the span may
+        come along: they are left out.
+        """
+
+
 def names() -> tuple[str, ...]:
     """All sources, by listing this folder: a new file is a new source."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
@@ -91,6 +111,11 @@ def load(name: str) -> Source:
 def brings(name: str) -> Brings:
     """What a source is for."""
     return cast(Brings, getattr(load(name), "BRINGS", "talk"))
+
+
+def service_of(name: str) -> str:
+    """Whose messages a source brings: what is stored of them is stored under this name."""
+    return str(getattr(load(name), "SERVICE", name))
 
 
 def archive_parsers(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Bluesky: every public post as it is written, from Jetstream, the network's JSON stream (v1, a WebSocket).
+"""Bluesky: every public post as it is written, from Jetstream, the network's JSON stream (a WebSocket, v1 or v2).
 
 Terms: open, no account; using the stream is encouraged by its operator. What its author deletes has to be deleted
 here too, so deletions and deleted accounts are taken from the stream along with the posts.
@@ -6,6 +6,11 @@ here too, so deletions and deleted accounts are taken from the stream along with
 One stream, ``posts``: some fifty messages a second, of which only those that mention a symbol are kept. The four
 public servers are wss://jetstream{1,2}.us-{east,west}.bsky.network; a cursor is valid on all of them. They look
 back 36 hours and silently start later when asked for more: that is recorded as a gap.
+
+The servers speak v1 below ``/subscribe``, which is asked unless ``base_url`` ends with v2's
+``/xrpc/network.bsky.jetstream.subscribeEvents``; frames are read as what they are. v2 counts its events: there we go on
+at the number of the last one, exactly, and by time on another host, whose numbers are its own. A number that it no longer
+offers is refused (``CursorTooOld``): then we go on by time, from the oldest event that there is, and record the gap.
 
 A message's time is the server's own (``time_us``): the one in the post is the author's claim. ``overlap`` is five
 seconds unless configured: events are stamped as they pass, so nothing can become visible late, and each
@@ -17,16 +22,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, Final
 
-from tracker.errors import Malformed, Unavailable
-from tracker.models import Cursor, Deletion, Flaw, Gap, Item, Message, Page, Stream
-from tracker.wire import SAMPLE_BYTES, clean, decode_text, looks_like_html, text_id
+from tracker.errors import Malformed, SourceError, Unavailable
+from tracker.models import Cursor, Deletion, Flaw, Gap, Item, Message, Page, Stream, Stretch
+from tracker.wire import SAMPLE_BYTES, clean, decode_text, from_iso, looks_like_html, text_id
 
 if TYPE_CHECKING:
     from tracker.http import Client, Socket
@@ -53,6 +58,8 @@ _EARLIEST_US: Final = 1_000_000_000_000_000  # below this Jetstream takes a curs
 _LATEST_US: Final = 10_000_000_000_000_000  # the year 2286
 _GONE: Final = ("deleted", "takendown")  # suspended and deactivated accounts may come back as they were
 _CLAMPED: Final = "the server no longer offers what lies before"
+_V2: Final = "/xrpc/network.bsky.jetstream.subscribeEvents"
+_V2_TYPE: Final = _V2.removeprefix("/xrpc/")
 
 _DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
 _RKEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
@@ -92,6 +99,27 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
         return await anext(pages)
 
 
+async def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Forward from ``since``, as fast as the server replays it; what it no longer offers is a gap."""
+    async with aclosing(_pages(client, place or {"time_us": _micros(since)}, idle_s=None)) as pages:
+        async for page in pages:
+            reached = _known(page.cursor)
+            newest = since if reached is None else min(until, _at(reached))
+            is_over = newest >= until
+            heard = page.covers_from
+            gap = page.gap
+            yield Stretch(
+                page.items,
+                None if is_over else page.cursor,
+                (max(since, heard), newest) if heard is not None and max(since, heard) < newest else None,
+                Gap(gap.from_at, min(gap.to_at, until), gap.reason) if gap is not None else None,
+            )
+            if is_over:
+                return
+
+
 @dataclass(frozen=True, slots=True)
 class _Event:
     """One frame, read: its items (none for what is of no interest) and its time."""
@@ -99,16 +127,44 @@ class _Event:
     items: tuple[Item, ...]
     time_us: int | None = None  # None: unreadable
     post: bool = False  # from the collection that was asked for
+    seq: int | None = None  # its number, v2 only
+    notice: str | None = None  # what the server has to say of the stream, v2 only
+    ended: str | None = None  # why the server ends the stream, v2 only
+
+
+class _Misplaced(Exception):
+    """The server can't go on at the number that it was given."""
 
 
 async def _pages(client: Client, cursor: Cursor | None, *, idle_s: float | None) -> AsyncGenerator[Page, None]:
-    path = "" if client.access.base_url.rstrip("/").endswith("/subscribe") else "/subscribe"
-    track = _Track(_known(cursor))
-    params = [("wantedCollections", _POSTS)]
-    if track.known is not None:
-        params.append(("cursor", str(max(_EARLIEST_US, track.known - round(client.access.overlap_s * 1e6)))))
+    base = client.access.base_url.rstrip("/")
+    v2 = base.endswith(_V2)
+    path = "" if v2 or base.endswith("/subscribe") else "/subscribe"
+    params = (
+        [("kinds", "commit"), ("kinds", "account"), ("collections", _POSTS)] if v2 else [("wantedCollections", _POSTS)]
+    )
+    known, seq = _known(cursor), _seq(cursor, base) if v2 else None
+    if seq is not None:
+        try:
+            async with aclosing(_connected(client, path, [*params, ("cursor", str(seq))], known, idle_s)) as pages:
+                async for page in pages:
+                    yield page
+        except _Misplaced:
+            pass  # by time, which means the same everywhere
+    if known is not None:
+        params.append(("cursor", str(max(_EARLIEST_US, known - round(client.access.overlap_s * 1e6)))))
+    async with aclosing(_connected(client, path, params, known, idle_s)) as pages:
+        async for page in pages:
+            yield page
+
+
+async def _connected(
+    client: Client, path: str, params: list[tuple[str, str]], known: int | None, idle_s: float | None
+) -> AsyncGenerator[Page, None]:
+    """The pages of one connection; _Misplaced where it can't begin at the number that it was given."""
+    track = _Track(known, client.access.base_url.rstrip("/"))
     events: asyncio.Queue[_Event | Exception] = asyncio.Queue(_READ_AHEAD)
-    async with client.connect(path, params=params) as socket:
+    async with _opened(client, path, params) as socket:
         reading = asyncio.create_task(_read_ahead(socket, events, client.access.watchdog_s))
         try:
             while True:
@@ -121,6 +177,18 @@ async def _pages(client: Client, cursor: Cursor | None, *, idle_s: float | None)
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
+
+
+@asynccontextmanager
+async def _opened(client: Client, path: str, params: list[tuple[str, str]]) -> AsyncIterator[Socket]:
+    async with AsyncExitStack() as stack:
+        try:
+            socket = await stack.enter_async_context(client.connect(path, params=params))
+        except SourceError as error:
+            if error.http_status == 400 and b"CursorTooOld" in (error.body or b""):
+                raise _Misplaced from None
+            raise
+        yield socket
 
 
 async def _read_ahead(socket: Socket, events: asyncio.Queue[_Event | Exception], watchdog_s: float) -> None:
@@ -136,6 +204,10 @@ async def _read_ahead(socket: Socket, events: asyncio.Queue[_Event | Exception],
             frame = await socket.receive(max(0.0, bites_at - loop.time()))
             if frame is not None:
                 event = _from_frame(frame)
+                if event.ended is not None:
+                    raise Unavailable("the server ended the stream", _SOURCE, event.ended)
+                if event.notice == "FutureCursor":  # a number of another archive: it would begin now
+                    raise _Misplaced
                 await events.put(event)
                 if event.post:
                     bites_at = loop.time() + watchdog_s
@@ -171,9 +243,11 @@ async def _collect(
 class _Track:
     """What one connection has shown so far: decides on the cursor, the coverage and whether something was lost."""
 
-    def __init__(self, known: int | None) -> None:
+    def __init__(self, known: int | None, host: str) -> None:
         self.known = known  # newest time of the stored cursor: everything up to it is in the store
         self._newest = known  # never goes back
+        self._seq: int | None = None  # number of the last event, where the server counts them
+        self._host = host  # whose number that is
         self._heard = False
 
     def page(self, batch: list[_Event]) -> Page:
@@ -189,9 +263,11 @@ class _Track:
         if times:
             self._heard = True
             self._newest = max(times) if self._newest is None else max(self._newest, *times)
+        self._seq = max((event.seq for event in batch if event.seq is not None), default=self._seq)
+        counted = {"seq": self._seq, "host": self._host} if self._seq is not None else {}
         return Page(
             items=tuple(item for event in batch for item in event.items),
-            cursor={"time_us": self._newest} if self._newest is not None else None,
+            cursor={"time_us": self._newest, **counted} if self._newest is not None else None,
             covers_from=_at(covers) if covers is not None else None,
             gap=gap,
             more=len(batch) >= _PAGE_EVENTS,
@@ -210,6 +286,18 @@ def _known(cursor: Cursor | None) -> int | None:
     return _stamp((cursor or {}).get("time_us"))
 
 
+def _seq(cursor: Cursor | None, host: str) -> int | None:
+    """The number to go on at, where it is one of this host."""
+    state = cursor or {}
+    return _number(state.get("seq")) if state.get("host") == host else None
+
+
+def _number(value: object) -> int | None:
+    """A number of an event: below those that are taken for times."""
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 < value < _EARLIEST_US
+    return value if usable and isinstance(value, int) else None
+
+
 def _stamp(value: object) -> int | None:
     """Microseconds since 1970 that can be a time of this stream."""
     usable = isinstance(value, int) and not isinstance(value, bool) and _EARLIEST_US <= value < _LATEST_US
@@ -218,6 +306,10 @@ def _stamp(value: object) -> int | None:
 
 def _at(time_us: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 # --------------------------------------------------------------------------------------------------------- parsing
@@ -253,6 +345,29 @@ def _from_frame(frame: str | bytes, place: str = "") -> _Event:
     event = _load(frame)
     if event is None:
         return _Event((Flaw("not a JSON object", place),))
+    kind = event.get("$type")
+    if kind == "error":
+        told = (clean(event.get(key)) for key in ("error", "message"))
+        return _Event((), ended=": ".join(word for word in told if word)[:200] or "without a word")
+    if kind == "message":
+        payload = event.get("payload")
+        name = clean(payload.get("$type")) if isinstance(payload, dict) else None
+        if not isinstance(payload, dict) or name is None or not name.startswith(f"{_V2_TYPE}#"):
+            return _Event((Flaw("a message of an unknown type", place),))
+        if name.endswith("#info"):
+            return _Event((), notice=clean(payload.get("name")) or "")
+        return replace(_from_event(_as_v1(payload, name.partition("#")[2]), place), seq=_number(payload.get("seq")))
+    return _from_event(event, place)
+
+
+def _as_v1(payload: dict[str, Any], kind: str) -> dict[str, Any]:
+    """An event of v2 in the shape that v1 has: only the envelope differs."""
+    seen = from_iso(payload.get("witnessedAt")) or from_iso(payload.get("time"))
+    part = payload if kind == "commit" else payload.get(kind)
+    return {"kind": kind, "did": payload.get("did"), "time_us": None if seen is None else _micros(seen), kind: part}
+
+
+def _from_event(event: dict[str, Any], place: str) -> _Event:
     kind = event.get("kind")
     if not isinstance(kind, str):
         return _Event((Flaw("an event without a kind", place),))

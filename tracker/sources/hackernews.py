@@ -15,12 +15,14 @@ visible, they go missing. ``typoTolerance=false`` is a must, or near words match
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any
 
 from tracker.errors import Malformed
 from tracker.http import Client
-from tracker.models import Cursor, Flaw, Item, Message, Page, Stream
-from tracker.walk import Leaf, known_at, walk
+from tracker.models import Cursor, Flaw, Item, Message, Page, Stream, Stretch
+from tracker.walk import Ask, Leaf, known_at, walk, walk_past
 from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_iso, html_to_text, load_json, text_id, unescape
 
 TERMS = "open, no key; at most 10,000 requests an hour"
@@ -57,6 +59,20 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
     """What came since the last poll and during the overlap before it, walking back by time."""
     known = known_at(cursor)
     since = None if known is None else math.floor(known - client.access.overlap_s)
+    ask = _asker(client, stream, since)
+    return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+
+
+def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Everything of a span: a search can be entered at any second."""
+    ask = _asker(client, stream, math.floor(since.timestamp()))
+    return walk_past(ask, since, until, place, start=f"{math.ceil(until.timestamp())}:0", dead_end=_DEAD_END)
+
+
+def _asker(client: Client, stream: Stream, since: int | None) -> Ask:
+    """How the pages of a stream are asked for, back to the second ``since``."""
     query = stream.name.partition("/")[2]
 
     async def ask(token: str | None) -> Leaf:
@@ -82,7 +98,7 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
             complete=not full and (bool(items) or bool(query)),
         )
 
-    return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+    return ask
 
 
 def parse(body: bytes) -> list[Item]:

@@ -18,15 +18,18 @@ the server's own number, so it is known only when it is the post, or on the same
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
-from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream
-from tracker.walk import Leaf, walk
+from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream, Stretch
+from tracker.walk import Ask, Leaf, walk, walk_past
 from tracker.wire import SAMPLE_BYTES, clean, count, from_iso, link, load_json, text_id
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tracker.http import Client, Response
 
 TERMS = "open, no account; each server has its own terms and limits; deletions must be honoured, and are"
@@ -67,6 +70,19 @@ def stream_name(given: str) -> str:
 
 async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
     """One poll of a community: newest first, back to known ground, at most ``max_pages`` answers at a time."""
+    ask = _asker(client, stream)
+    return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+
+
+def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Back through the list of a community from its newest page, as far as the server keeps it."""
+    return walk_past(_asker(client, stream), since, until, place, dead_end=_DEAD_END)
+
+
+def _asker(client: Client, stream: Stream) -> Ask:
+    """How the pages of a community are asked for."""
     community, comments = stream.name.removeprefix("c/").removesuffix("/comments"), stream.name.endswith("/comments")
     path = "/comment/list" if comments else "/post/list"
 
@@ -89,7 +105,7 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
             complete=following is None and (bool(items) or number > 1),
         )
 
-    return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+    return ask
 
 
 def _place(token: str | None) -> tuple[int, str | None]:

@@ -26,13 +26,14 @@ hidden: unknown, not 0. No cashtags: ``$NVDA`` is plain text and can't be asked 
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from tracker.errors import AccessDenied, Malformed, NotFound, SourceError
-from tracker.models import Ballot, BallotOption, Cursor, Flaw, Gap, Item, Message, Page, Stream
+from tracker.models import Ballot, BallotOption, Cursor, Flaw, Gap, Item, Message, Page, Stream, Stretch
 from tracker.wire import (
     EARLIEST,
     FUTURE_SLACK,
@@ -179,6 +180,33 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
         state = replace(state, at=newest, top=newest if state.top is None else max(state.top, newest))
     assert answer is not None
     return Page(tuple(items), state.kept(answer.served_at), more=True)
+
+
+async def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Forward from the id of the moment ``since``, as far as the server remembers the hashtag."""
+    state = _State.of(place)
+    if state.part is None:
+        state = replace(await _look(client, state), looked=1.0)
+        yield Stretch((), _going(state))
+    state = replace(state, at=max(_id_at(since), state.at or 0))
+    end = _id_at(until)
+    while state.at is not None:
+        answer = await _ask(client, stream.name, state)
+        document = load_json(answer.body, stream.name)
+        newest = max(_usable_ids(document, answer.served_at), default=None)
+        if newest is not None and _time(newest) < EARLIEST:
+            raise Malformed("ids that do not count time: this server can't be entered at a moment", _SOURCE)
+        is_over = newest is None or newest <= state.at or newest >= end
+        covers = (_time(state.at), until if is_over or newest is None else _time(newest))
+        state = replace(state, at=None if is_over else newest)
+        yield Stretch(tuple(_items(document, answer.body)), None if is_over else _going(state), covers)
+
+
+def _going(state: _State) -> Cursor:
+    """Where a backfill stands, as a place."""
+    return {"at": _text(state.at), "part": state.part, "mastodon": state.mastodon, "looked": state.looked}
 
 
 async def _look(client: Client, state: _State) -> _State:

@@ -25,17 +25,28 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tracker import atom
 from tracker.errors import AccessDenied, Malformed, NotFound
-from tracker.models import Ballot, BallotOption, Cursor, Deletion, Flaw, Item, Message, Page, Stream
+from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream, Stretch
+from tracker.reddit_json import (
+    FULLNAME,
+    SITE,
+    author_name,
+    from_data,
+    from_dump,
+    is_removed,
+    revision_at,
+    subreddits,
+    title_and_body,
+)
 from tracker.secret import Secret
-from tracker.walk import Leaf, walk
-from tracker.wire import SAMPLE_BYTES, clean, count, decode_text, from_epoch, html_to_text, load_json, text_id
+from tracker.walk import Leaf, walk, walk_past
+from tracker.wire import SAMPLE_BYTES, clean, count, decode_text, html_to_text, load_json, text_id
 
 if TYPE_CHECKING:
     from tracker.http import Client, Response
@@ -54,20 +65,11 @@ CREDENTIALS = ("client_id", "client_secret", "feed_token", "feed_user")
 KEEP = "all"
 
 _SOURCE: Final = "reddit"
-_SITE: Final = "https://www.reddit.com"
 _LIMIT: Final = 100
 _SHORT_PAGE: Final = 25  # Reddit gives 25 where it ignores the limit: anything below is the end of a listing
 _LISTING_END: Final = 1_000  # no listing goes further back
 _NEARLY_THE_END: Final = 900  # removed messages thin the last pages out
 _DEAD_END: Final = "Reddit's listings end after about 1,000 messages"
-
-_FULLNAME = re.compile(r"t[13]_[0-9a-z]{1,16}")
-_STREAM = re.compile(
-    r"(?:https?://(?:www\.|old\.)?reddit\.com)?/?(?:r/)?"
-    r"([a-z0-9_]{2,23}(?:\+[a-z0-9_]{2,23})*)(?:/(new|comments))?/?(?:\.rss)?",
-    re.IGNORECASE,
-)
-_REMOVED = frozenset({"[removed]", "[deleted]", "[ removed by reddit ]"})
 
 
 def streams(symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,11 +79,11 @@ def streams(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 def stream_name(given: str) -> str:
     """``Stocks``, ``/r/stocks/`` or ``r/stocks/comments`` as ``r/stocks[/comments]``; ValueError for anything else."""
-    found = _STREAM.fullmatch(given.strip())
+    found = subreddits(given)
     if found is None:
         raise ValueError("expected a subreddit such as r/stocks, r/stocks/comments or r/stocks+investing")
-    tail = "/comments" if (found[2] or "").lower() == "comments" else ""
-    return f"r/{found[1].lower()}{tail}"
+    name, comments = found
+    return f"{name}/comments" if comments else name
 
 
 # ------------------------------------------------------------------------------------------------------- fetching
@@ -97,7 +99,7 @@ class _Place:
     @classmethod
     def of(cls, token: str | None) -> _Place:
         after, _, walked = (token or "").partition(":")
-        if not _FULLNAME.fullmatch(after):
+        if not FULLNAME.fullmatch(after):
             return cls()
         return cls(after, int(walked) if re.fullmatch("[0-9]{1,6}", walked) else 0)
 
@@ -124,6 +126,18 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
         return replace(leaf, complete=False) if lost else leaf
 
     return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+
+
+def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Back through a listing from its newest page: it ends after about 1,000 messages, the rest is a gap."""
+    ask_leaf = _ask_json if _has_app(client) else _ask_atom
+
+    async def ask(token: str | None) -> Leaf:
+        return await ask_leaf(client, stream.name, _Place.of(token), {})
+
+    return walk_past(ask, since, until, place, dead_end=_DEAD_END)
 
 
 def _has_app(client: Client) -> bool:
@@ -153,7 +167,7 @@ async def _ask_atom(client: Client, name: str, place: _Place, validators: dict[s
     if response.unchanged:
         return Leaf((), None, response.served_at, unchanged=True)
     found = atom.entries(response.body, _SOURCE)
-    last = next((entry.id for entry in reversed(found) if _FULLNAME.fullmatch(entry.id or "")), None)
+    last = next((entry.id for entry in reversed(found) if FULLNAME.fullmatch(entry.id or "")), None)
     short = len(found) < _SHORT_PAGE
     walked = place.walked + len(found)
     ends = short or last is None or walked >= _LISTING_END
@@ -180,7 +194,7 @@ async def _ask_json(client: Client, name: str, place: _Place, validators: dict[s
     items = tuple(_from_document(document, response.body))
     after = text_id(document["data"].get("after")) if isinstance(document, dict) and "data" in document else None
     walked = place.walked + len(items)
-    ends = after is None or not _FULLNAME.fullmatch(after)
+    ends = after is None or not FULLNAME.fullmatch(after)
     return Leaf(
         items=items,
         next_token=None if ends else _Place(after, walked).token(),
@@ -298,7 +312,7 @@ def _from_things(things: list[Any], place: str) -> Iterator[Item]:
         if kind not in ("t1", "t3") or not isinstance(data, dict):
             yield Flaw("neither a post nor a comment", where)
             continue
-        yield _from_data(kind, data, where)
+        yield from_data(kind, data, where)
         pending += [(f"{where}.replies[{index}]", reply) for index, reply in enumerate(_replies(data))][::-1]
 
 
@@ -310,81 +324,27 @@ def _replies(comment: dict[str, Any]) -> list[Any]:
     return children if isinstance(children, list) else []
 
 
-def _from_data(kind: str, data: dict[str, Any], place: str, text_of: Callable[[str], str] = str) -> Item:
-    """One post (t3) or comment (t1) of the JSON API; ``text_of`` undoes what an archive did to its texts."""
-    fullname = text_id(data.get("name")) or f"{kind}_{text_id(data.get('id'))}"
-    if not _FULLNAME.fullmatch(fullname) or not fullname.startswith(kind):
-        return Flaw("no usable id", f"{place}.name")
-    title = clean(data.get("title")) if kind == "t3" else None
-    body = clean(data.get("selftext") or "") if kind == "t3" else clean(data.get("body"))
-    if body is None or (kind == "t3" and not title):
-        return Flaw(f"no text in {fullname}", place)
-    meta = data.get("_meta")
-    later = isinstance(meta, dict) and meta.get("was_deleted_later") is True
-    author = _author(data.get("author"))
-    if data.get("removed_by_category") or later or (author is None and _is_removed(body, title)):
-        return Deletion(_SOURCE, id=fullname)
-    created = from_epoch(data.get("created_utc"))
-    edited = data.get("edited")
-    parent = text_id(data.get("parent_id")) if kind == "t1" else None
-    return Message(
-        source=_SOURCE,
-        id=fullname,
-        created_at=created,
-        text=text_of(_joined(title, body)),
-        author=author,
-        url=_address(fullname, data),
-        reply_to=parent if parent and _FULLNAME.fullmatch(parent) else None,
-        # Reddit shows 1 while it hides a score
-        likes=None if data.get("score_hidden") or data.get("hide_score") else count(data.get("score")),
-        replies=count(data.get("num_comments")) if kind == "t3" else None,
-        revision=_revision((from_epoch(edited) if not isinstance(edited, bool) else None) or created),
-        ballot=_ballot(
-            data.get("poll_data") if kind == "t3" else None, text_of((title or "").strip()) or None, text_of
-        ),
-    )
-
-
-def _ballot(poll: Any, question: str | None, text_of: Callable[[str], str]) -> Ballot | None:
-    """The poll of a post; None where there is none, or none that has an option to choose."""
-    found = poll.get("options") if isinstance(poll, dict) else None
-    options = tuple(
-        BallotOption(text_of(text), _whole(option.get("vote_count")))
-        for option in (found if isinstance(found, list) else ())
-        if isinstance(option, dict) and (text := (clean(option.get("text")) or "").strip())
-    )
-    if not options:
-        return None
-    ends = _whole(poll.get("voting_end_timestamp"))
-    return Ballot(options, question, _whole(poll.get("total_vote_count")), from_epoch(ends / 1000) if ends else None)
-
-
-def _whole(value: Any) -> int | None:
-    number = count(value)
-    return number if number is not None and number >= 0 else None
-
-
 def _from_entry(entry: atom.Entry, place: str) -> Item:
     fullname = entry.id or ""
-    if not _FULLNAME.fullmatch(fullname):
+    if not FULLNAME.fullmatch(fullname):
         return Flaw("no usable id", f"{place}.id")
     post = fullname.startswith("t3_")
     title = clean(entry.title) if post else None  # a comment's title only says where it was written
     if post and not title:
         return Flaw(f"no text in {fullname}", place)
     body = html_to_text(_selftext(entry.content, post=post))
-    author = _author(entry.author)
-    if author is None and _is_removed(body, title):
+    author = author_name(entry.author)
+    if author is None and is_removed(body, title):
         return Deletion(_SOURCE, id=fullname)
     created = entry.published or entry.updated
     return Message(
         source=_SOURCE,
         id=fullname,
         created_at=created,
-        text=_joined(title, body),
+        text=title_and_body(title, body),
         author=author,
         url=entry.link,
-        revision=_revision(entry.updated or created),
+        revision=revision_at(entry.updated or created),
     )
 
 
@@ -398,34 +358,6 @@ def _selftext(content: str, *, post: bool) -> str:
     start = content.find('<div class="md">')  # feeds without marks
     end = content.rfind("submitted by")
     return content[start : end if end > start else None] if start >= 0 else ""
-
-
-def _author(name: object) -> str | None:
-    """The lower-case name, the only thing that both ways in know; None where the account is gone."""
-    found = (clean(name) or "").strip().lower().removeprefix("/").removeprefix("u/")
-    return found if found and found != "[deleted]" else None
-
-
-def _is_removed(body: str, title: str | None) -> bool:
-    return body.strip().lower() in _REMOVED or (title or "").strip().lower() == "[deleted by user]"
-
-
-def _joined(title: str | None, body: str) -> str:
-    return "\n\n".join(part for part in ((title or "").strip(), body.strip()) if part)
-
-
-def _revision(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None
-
-
-def _address(fullname: str, data: dict[str, Any]) -> str:
-    permalink = clean(data.get("permalink"))
-    if permalink and permalink.startswith("/"):
-        return _SITE + permalink
-    post = text_id(data.get("link_id")) or ""
-    if fullname.startswith("t1_") and _FULLNAME.fullmatch(post):
-        return f"{_SITE}/comments/{post[3:]}/_/{fullname[3:]}"
-    return f"{_SITE}/comments/{fullname[3:]}" if fullname.startswith("t3_") else f"{_SITE}/api/info?id={fullname}"
 
 
 # ------------------------------------------------------------------------------------------------------- archives
@@ -454,24 +386,12 @@ def _from_line(line: bytes, place: str) -> list[Item]:
 def _from_object(document: Any, body: bytes) -> list[Item]:
     if isinstance(document, dict) and "kind" not in document and isinstance(document.get("data"), list):
         # an answer of an archive's own API
-        return [_from_dump(entry, f"data[{index}]", body) for index, entry in enumerate(document["data"])]
+        return [from_dump(entry, f"data[{index}]", body) for index, entry in enumerate(document["data"])]
     if isinstance(document, dict) and document.get("kind") in ("t1", "t3"):
         return list(_from_things([document], ""))
     if isinstance(document, dict) and "id" in document and ("title" in document or "body" in document):
-        return [_from_dump(document, "", body)]
+        return [from_dump(document, "", body)]
     return _from_document(document, body)
-
-
-def _from_dump(data: Any, place: str, body: bytes) -> Item:
-    if not isinstance(data, dict):
-        raise Malformed("neither a post nor a comment", _SOURCE, place, body=body[:SAMPLE_BYTES])
-    kind = "t1" if "title" not in data and "body" in data else "t3"
-    return _from_data(kind, data, place, _unescape_three)
-
-
-def _unescape_three(text: str) -> str:
-    """Dumps hold texts as the API sends them when it is not asked for raw ones: three characters escaped."""
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _from_csv(body: bytes) -> list[Item]:
@@ -498,9 +418,9 @@ def _from_row(row: dict[str, Any], place: str) -> Item:
         "created_utc": row.get("created"),
         "score": number("score"),
         "num_comments": number("comms_num"),
-        "permalink": url.removeprefix(_SITE) if url.startswith(_SITE + "/r/") else None,
+        "permalink": url.removeprefix(SITE) if url.startswith(SITE + "/r/") else None,
     }
-    return _from_data("t3", data, place)
+    return from_data("t3", data, place)
 
 
 ARCHIVE: dict[str, Callable[[bytes], list[Item]]] = {"reddit": _from_archive, "arctic_shift": _from_archive}

@@ -21,12 +21,14 @@ The body's ``response.status`` repeats the HTTP status, and may contradict it. D
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError, Unavailable
 from tracker.http import Client
-from tracker.models import Cursor, Flaw, Item, Label, Message, Page, Stream
-from tracker.walk import Leaf, walk
+from tracker.models import Cursor, Flaw, Item, Label, Message, Page, Stream, Stretch
+from tracker.walk import Ask, Leaf, walk, walk_past
 from tracker.wire import SAMPLE_BYTES, clean, count, from_iso, load_json, text_id, unescape
 
 TERMS = "terms of 2026-07-10 forbid automated extraction without permission; needs acknowledge_terms = true"
@@ -69,10 +71,32 @@ def stream_name(given: str) -> str:
 
 async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
     """The newest page, and older ones where the access allows it; otherwise what lies between becomes a gap."""
-    token = client.credential("access_token")
-    may_walk = client.access.own_base_url or token is not None
+    may_walk = _may_walk(client)
+    return await walk(
+        _asker(client, stream, (cursor or {}).get("validators") or None),
+        cursor,
+        overlap_s=client.access.overlap_s,
+        pages=client.access.max_pages,
+        dead_end=_WINDOW_ENDS if may_walk else _FIRST_PAGE_ONLY,
+    )
+
+
+def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Back by ``?max=`` from the newest page, where the access allows it; without a key the first page is all."""
+    dead_end = _WINDOW_ENDS if _may_walk(client) else _FIRST_PAGE_ONLY
+    return walk_past(_asker(client, stream, None), since, until, place, dead_end=dead_end)
+
+
+def _may_walk(client: Client) -> bool:
+    return client.access.own_base_url or client.credential("access_token") is not None
+
+
+def _asker(client: Client, stream: Stream, validators: dict[str, str] | None) -> Ask:
+    """How the pages of a stream are asked for."""
+    token, may_walk = client.credential("access_token"), _may_walk(client)
     path = f"/streams/{stream.name}.json"
-    validators = (cursor or {}).get("validators") or None
 
     async def ask(older: str | None) -> Leaf:
         older = older if older is not None and older.isdecimal() else None
@@ -95,13 +119,7 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
             complete=older is None and not more and len(items) < PAGE_SIZE,
         )
 
-    return await walk(
-        ask,
-        cursor,
-        overlap_s=client.access.overlap_s,
-        pages=client.access.max_pages,
-        dead_end=_WINDOW_ENDS if may_walk else _FIRST_PAGE_ONLY,
-    )
+    return ask
 
 
 def parse(body: bytes) -> list[Item]:

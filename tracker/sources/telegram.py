@@ -20,15 +20,16 @@ A page is read by our own reader, in one pass: ``html.parser`` takes quadratic t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import blake2b
 from typing import Final
 
 from tracker.errors import AccessDenied, Malformed, NotFound
 from tracker.http import Client
-from tracker.models import Ballot, BallotOption, Cursor, Flaw, Item, Message, Page, Stream
-from tracker.walk import Leaf, walk
+from tracker.models import Ballot, BallotOption, Cursor, Flaw, Item, Message, Page, Stream, Stretch
+from tracker.walk import Ask, Leaf, walk, walk_past
 from tracker.wire import (
     SAMPLE_BYTES,
     clean,
@@ -90,6 +91,20 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
     """One poll of a channel: its newest page, and back from there to known ground."""
     edits = _Edits((cursor or {}).get("edits") or {})
     validators = dict((cursor or {}).get("validators") or {})
+    ask = _asker(client, stream, edits, validators)
+    page = await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages)
+    return page if page.cursor is None else replace(page, cursor={**page.cursor, "edits": edits.kept()})
+
+
+def backfill(
+    client: Client, stream: Stream, since: datetime, until: datetime, place: Cursor | None
+) -> AsyncGenerator[Stretch, None]:
+    """Back through a channel from its newest page, to its first message if need be."""
+    return walk_past(_asker(client, stream, _Edits({}), {}), since, until, place)
+
+
+def _asker(client: Client, stream: Stream, edits: _Edits, validators: dict[str, str]) -> Ask:
+    """How the pages of a channel are asked for."""
 
     async def ask(token: str | None) -> Leaf:
         before = token if token is not None and token.isdecimal() else None
@@ -114,8 +129,7 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
             complete=oldest == 1 or (not oldest and before is not None),
         )
 
-    page = await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages)
-    return page if page.cursor is None else replace(page, cursor={**page.cursor, "edits": edits.kept()})
+    return ask
 
 
 def _refused(channel: str, body: bytes) -> NotFound | AccessDenied | None:

@@ -31,7 +31,8 @@ def _count(connection: Connection, statement: str, *arguments: datetime | None) 
 def prune(connection: Connection, text_before: datetime, mentions_before: datetime, polls_before: datetime) -> Pruned:
     """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people.
 
-    What a person has loaded from an archive of their own (streams ``archive/…``) is theirs to keep.
+    What a person has loaded from an archive of their own (streams ``archive/…``) is theirs to keep. So is the knowledge
+    of which hours a backfill has read: no poll will ever tell it again.
     """
     with transaction(connection):
         texts = _count(
@@ -50,7 +51,8 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
             connection.execute(f"DELETE FROM {table} WHERE fetched_at < ?", [naive_utc(mentions_before)])
         polls = _count(
             connection,
-            "DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')",
+            """DELETE FROM polls WHERE started_at < ? AND NOT starts_with(stream, 'archive/')
+               AND NOT (starts_with(stream, 'backfill/') AND covers_from IS NOT NULL)""",
             naive_utc(polls_before),
         )
         # a stream replays a few days at most: older tombstones can't meet their message again

@@ -21,6 +21,8 @@ demo: .venv/ready           ## the main job without any network, on a small day 
 bench: .venv/ready          ## speed, printed with versions and machine; longer than a test run
 	$(BIN)/python -m bench.analyse ../shared/real/stocknet
 	$(BIN)/python -m bench.mentions ../shared/real/stocknet
+	$(BIN)/python -m bench.tone ../shared/eval/tone figures
+	$(BIN)/python -m bench.tone ../shared/eval/tone speed
 	$(BIN)/python -m bench.replay ../shared/real/stocknet
 	$(BIN)/python -m bench.meter
 

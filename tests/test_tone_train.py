@@ -78,7 +78,8 @@ def test_without_labels_the_result_is_the_prior() -> None:
     assert LearnedScorer(empty, LEXICON).score("loading up on calls").stance == 1
 
 
-def test_few_labels_move_the_prior_a_little_and_many_overrule_it() -> None:
+def test_few_labels_move_the_prior_a_little_and_many_overrule_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", 100)
     turned = [replace(example, label=-example.label) for example in talk(600)]  # type: ignore[arg-type]
     weights = [train(turned[:count], lexicon=LEXICON, prior=MODEL) for count in (6, 60, 600)]
     tones = [LearnedScorer(model, LEXICON).score("one zug here").tone for model in (MODEL, *weights)]
@@ -211,7 +212,8 @@ def test_a_few_numbers_are_fitted_and_pulled_to_where_they_start() -> None:
     assert fit_few([], [], [], (0.5, -2.0), 1.0) == pytest.approx([0.5, -2.0])
 
 
-def test_the_blend_trusts_the_layer_that_is_right() -> None:
+def test_the_blend_trusts_the_layer_that_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", 0)
     assert MODEL.blend.learned > 0.3
     said = [
         Example(
@@ -222,3 +224,16 @@ def test_the_blend_trusts_the_layer_that_is_right() -> None:
         for at in range(200)
     ]
     assert train(said, lexicon=LEXICON, prior=Model({}, Blend(0.0, 0.0, 0.0))).blend.lexicon > 0.1
+
+
+def test_what_was_known_gives_way_by_the_number_of_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blend and head lie between the prior's and the fitted ones; half-way where there are HALF_TRUSTED labels."""
+    prior = replace(MODEL, blend=Blend(0.2, 0.9, 0.0))
+    found = {}
+    for half in (0, len(EXAMPLES), 10**9):
+        monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", half)
+        found[half] = train(EXAMPLES, lexicon=LEXICON, prior=prior).blend
+    assert found[10**9] == prior.blend
+    middle = found[len(EXAMPLES)]
+    assert middle.learned == pytest.approx((found[0].learned + 0.2) / 2, abs=1e-4)
+    assert middle.lexicon == pytest.approx((found[0].lexicon + 0.9) / 2, abs=1e-4)

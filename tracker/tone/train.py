@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import log
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from tracker.tone.corpus import DIRECTION, VIEW, Corpus
 from tracker.tone.fit import ROUNDS, fit_few
@@ -35,6 +35,7 @@ MOST_TERMS: Final = 20_000  # that a model keeps
 LEVELLING: Final = 0.75  # power of its size with which a source counts: 1 as it is, 0 all alike
 FEWEST: Final = 20  # examples of a class from which a source teaches the view, and has a prior
 PRIOR_STRENGTH: Final = 100.0  # examples that a model to start from is worth in the blend
+HALF_TRUSTED: Final = 4_000  # labels with which what was learned counts as much as what was known before
 LEAST_TRUST: Final = 0.05  # weight of the words in a blend that doesn't trust them
 NO_PRIOR: Final = Blend(1.0, 1.0, 0.0)  # before anything is known
 NO_VIEW: Final = View(1.0, 0.0, 0.0)
@@ -42,6 +43,9 @@ USUAL_BAND: Final = log(0.6 / 0.4)  # log-odds within which the default neutral 
 SHIFTS: Final = tuple(step / 10 for step in range(-20, 21))  # of the head's constant
 
 Direction = Literal[-1, 0, 1]
+
+
+Fit = TypeVar("Fit", Blend, View)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ def train(
     sides = _task(ordered, [example.label for example in ordered])
     direction, outside = _learn(corpus, sides, blocks, DIRECTION, tick)
     blend, step = _fit_blend(sides, outside, evidences, prior)
+    trust = len(ordered) / (len(ordered) + HALF_TRUSTED) if prior else 1.0
+    if prior:
+        blend, step = _towards(prior.blend, blend, trust), step * trust
 
     view = prior.view if prior else None
     holds: dict[str, float] = {}
@@ -126,7 +133,8 @@ def train(
             blend.learned * (known + step * learned) + blend.lexicon * found + blend.constant
             for (known, learned), found in zip(outside, evidences, strict=True)
         ]
-        view, view_step = _fit_view(ordered, views, unseen, logits, view)
+        fitted, view_step = _fit_view(ordered, views, unseen, logits, view)
+        view, view_step = (_towards(view, fitted, trust), view_step * trust) if view else (fitted, view_step)
     if progress is not None:
         progress(total, total)
     return Model(
@@ -235,6 +243,11 @@ def _fit_blend(
     )
     known = max(LEAST_TRUST, known if prior else learned)
     return Blend(round(known, 4), round(lexicon, 4), start.constant), learned / known
+
+
+def _towards(known: Fit, fitted: Fit, trust: float) -> Fit:
+    """The known numbers, moved towards the fitted ones: all the way where ``trust`` is 1."""
+    return type(known)(*(round(a + trust * (b - a), 4) for a, b in zip(astuple(known), astuple(fitted), strict=True)))
 
 
 def _fit_layers(task: Task, rows: Sequence[tuple[float, ...]], start: tuple[float, ...]) -> list[float]:

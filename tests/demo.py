@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "http": {"overlap": "1h"},
     "sources.stocktwits": {"streams": [f"symbol/{symbol}" for symbol in STREAMS]},
     "sources.reddit": {"streams": ["r/stocks", "r/stocks/comments", "r/pondtalk", "r/pondtalk/comments"]},
-    "sources.hackernews": {"keep": "mentions"},
+    "sources.hackernews": {"keep": "all"},  # names without a market word are no mentions there
     "sources.bluesky": {"keep": "mentions"},
 }
 QUESTION = """SELECT time_bucket(INTERVAL 1 HOUR, created_at) AS hour, count(*) AS messages, count(DISTINCT author) AS authors, avg(stance) AS stance

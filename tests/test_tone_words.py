@@ -109,6 +109,7 @@ def test_case_does_not_matter(tokens: list[str]) -> None:
 
 def test_what_was_read_before_is_read_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "REMEMBERED", 3)
+    monkeypatch.setattr(words, "_readings", {})
     texts = ["buy the dip now", "sell it all today", "buy the dip now"]
     first, _, again = map(features, texts)
     assert first == again

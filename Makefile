@@ -26,7 +26,9 @@ bench: .venv/ready          ## speed, printed with versions and machine; longer 
 	$(BIN)/python -m bench.replay ../shared/real/stocknet
 	$(BIN)/python -m bench.meter
 
-torture: .venv/ready        ## the daemon killed again and again; minutes, not part of `make test`
+torture: .venv/ready        ## the daemon killed again and again, under every fault, and broken on purpose; an hour, not part of `make test`
+	TRACKER_SEEDS=10 $(BIN)/python -m pytest -q -p no:randomly -s tests/test_guarantee.py
+	$(BIN)/python tests/mutants.py --all
 	TRACKER_KILLS=200 $(BIN)/python -m pytest -q -p no:randomly tests/test_daemon_kill.py
 
 format: .venv/ready

@@ -337,6 +337,8 @@ def failing(status: str = "unavailable", since: datetime | None = NOON, **more: 
         ([failing(), stream("r/b")], 60, True),  # one dead stream among many
         ([failing(), failing(stream="r/b")], 60, False),
         ([failing("denied")], 1, False),  # its circuit is open
+        ([stream(status="silent")], 1, False),  # it answered three times and showed nothing
+        ([stream(status="silent"), stream("r/b")], 1, True),
         ([failing("denied"), failing(stream="r/b")], 1, None),
         ([failing(since=None)], 1, False),
         ([stream(last_poll_at=None)], 60, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -56,3 +57,21 @@ def test_no_committed_text_names_a_path_of_a_machine() -> None:
         if "/" + "work/" in path.read_text(encoding="utf-8") or "/" + "root/" in path.read_text(encoding="utf-8")
     ]
     assert guilty == []
+
+
+def _named_tests() -> list[tuple[str, str]]:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    return sorted(set(re.findall(r"(test_\w+\.py)::(test_\w+)", text)))
+
+
+@pytest.mark.parametrize(("file", "name"), _named_tests())
+def test_a_test_that_the_fault_catalogue_names_exists(file: str, name: str) -> None:
+    assert re.search(rf"def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"))
+
+
+def test_every_row_of_the_fault_catalogue_names_what_holds_it_or_says_that_nothing_does() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(row[0]) for row in rows] == list(range(1, 77))
+    for number, _, _, held in rows:
+        assert "::" in held or "no test" in held or "not built yet" in held, number

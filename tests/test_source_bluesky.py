@@ -217,6 +217,31 @@ async def test_before_the_first_event_nothing_is_claimed() -> None:
     assert known == Page(items=(), cursor={"time_us": T0})
 
 
+async def test_news_of_accounts_alone_are_not_listening() -> None:
+    """A stream has been seen to carry them for hours and no post: until one comes nothing is claimed, then all of it."""
+    wanted: asyncio.Queue[int] = asyncio.Queue()
+
+    async def more(connection: ServerConnection) -> None:
+        await wanted.get()
+        await connection.send(json.dumps(post(T0 + SECOND, "at last")))
+        await connection.wait_closed()
+
+    found: list[Page] = []
+    async with (
+        jetstream(identity(T0), then=more) as server,
+        Http().session(access(server, page_every_s=0.05)) as client,
+        aclosing(bluesky.listen(client, POSTS, {"time_us": T0})) as pages,
+        asyncio.timeout(20),
+    ):
+        async for page in pages:
+            found.append(page)
+            if texts(page):
+                break
+            wanted.put_nowait(1)
+    assert [page.covers_from for page in found[:-1]] == [None] * (len(found) - 1)
+    assert found[-1].covers_from == at(T0)
+
+
 async def test_other_kinds_and_collections_move_the_cursor_only() -> None:
     like = post(T0 + 1)
     like["commit"]["collection"] = "app.bsky.feed.like"

@@ -138,6 +138,15 @@ async def test_a_short_page_is_the_whole_stream_and_a_full_one_may_have_been_cut
     assert (await fetch(Service(newest=500, oldest=471), known(5))).gap is not None
 
 
+async def test_a_stream_that_is_empty_all_at_once_is_not_believed() -> None:
+    def empty(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"response": {"status": 200}, "cursor": {"more": False}, "messages": []})
+
+    page = await fetch(empty, known(100))
+    assert (page.cursor, page.covers_from, page.gap) == (None, None, None)
+    assert page.note == "the listing is empty"
+
+
 @pytest.mark.parametrize("inclusive", [True, False])
 async def test_with_an_own_base_url_it_walks_back_whatever_max_means(inclusive: bool) -> None:
     service = Service(newest=200, inclusive=inclusive)

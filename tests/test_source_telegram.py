@@ -174,7 +174,9 @@ async def test_the_beginning_of_a_channel_is_no_gap() -> None:
     channel = Channel(deleted={1, 2, 3})
     page = await poll(channel.answer, {"known": channel.at(-500).timestamp()})
     assert numbers(page) == list(range(100, 3, -1))
-    assert (page.gap, page.more) == (None, False)
+    assert (page.gap, page.more) == (None, True), "one blank answer is no end"
+    page = await poll(channel.answer, page.cursor)
+    assert (numbers(page), page.gap, page.more) == ([], None, False)
 
 
 async def test_a_page_of_pictures_does_not_end_the_walk() -> None:

@@ -290,16 +290,49 @@ async def test_a_listing_that_ends_at_the_very_cursor_has_no_gap() -> None:
     assert (await listing.poll(known(930))).gap is None
 
 
-async def test_nothing_behind_a_token_of_the_same_poll_is_the_end() -> None:
+async def test_nothing_behind_a_token_is_the_end_once_it_is_said_twice() -> None:
     listing = Listing().add(*range(500, 530, 10))
 
     async def ask(token: str | None) -> Leaf:
         leaf = await listing.ask(token)
         return leaf if leaf.next_token or not leaf.items else Leaf(leaf.items, "there is no more", leaf.served_at)
 
-    page = await walk(ask, known(100), overlap_s=0, pages=50)
-    assert page.gap is not None
-    assert listing.asked == [None, "there is no more"]
+    cursor: Cursor | None = known(100)
+    gaps, polls = [], 0
+    while polls < 10:
+        page = await walk(ask, cursor, overlap_s=0, pages=50)
+        cursor, polls = page.cursor, polls + 1
+        gaps += [page.gap] if page.gap else []
+        if not page.more:
+            break
+    assert [(gap.from_at, gap.to_at) for gap in gaps] == [(at(100), at(500))]
+    assert polls <= 3
+    assert known_at(cursor) == at(520).timestamp()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("blank", [2, 3, 4])
+async def test_one_blank_answer_in_the_middle_of_a_walk_loses_nothing(complete: bool, blank: int) -> None:
+    """It is neither the end of the listing nor a reason for a gap: what lies behind is still offered."""
+    listing = Listing().add(*range(0, 300, 10))
+    answers = 0
+
+    async def ask(token: str | None) -> Leaf:
+        nonlocal answers
+        answers += 1
+        return Leaf((), None, listing.clock, complete=complete) if answers == blank else await listing.ask(token)
+
+    cursor: Cursor | None = known(100)
+    stored: set[str] = set()
+    for _ in range(4):
+        page = await walk(ask, cursor, overlap_s=0, pages=50)
+        assert page.gap is None
+        stored |= ids(page.items)
+        cursor = page.cursor or cursor
+        if not page.more:
+            break
+    assert stored >= {f"{second}" for second in range(100, 300, 10)}
+    assert known_at(cursor) == at(290).timestamp()
 
 
 async def test_the_end_of_a_complete_listing_is_no_gap() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, SupportsIndex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import Malformed
@@ -90,6 +90,7 @@ def test_no_bytes_break_the_reader(body: bytes) -> None:
 
 
 @given(st.text(st.characters()))
+@example("half a pair \ud83d of two")  # drawn by chance it would hardly ever be
 def test_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
     found = clean(text)
     assert found is not None

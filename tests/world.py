@@ -13,49 +13,46 @@ It runs in a thread of its own, on two free ports: one for HTTP, one for the Web
 from __future__ import annotations
 
 import asyncio
-import gzip
+import contextlib
 import hashlib
 import re
+import socket
+import struct
 import threading
 import time
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import world_posts as wire
+import world_sockets
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as Upgrade
 from websockets.http11 import Response as Refusal
-from websockets.protocol import State
+from world_faults import (
+    CUT,
+    FAILING,
+    HTML,
+    LYING_304,
+    REFUSED,
+    Answer,
+    Fault,
+    bomb,
+    spoil,
+    too_many,
+    with_a_broken_item,
+)
 from world_posts import Post, Source
+from world_sockets import LISTED
 
-_LISTED = 3_000  # no service lists more than its newest messages
-_STEP_S = 0.02  # how often an open stream looks for what has appeared
-_HTML = b"<!DOCTYPE html><html><head><title>Pond</title></head><body>please log in</body></html>"
+__all__ = ["CUT", "FAILING", "HTML", "REFUSED", "Asked", "Fault", "World", "too_many"]
+
+_STALE_S = 1.5  # how old a page is that a cache has kept for too long
 _SUBSCRIBE = "/subscribe"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What one answer is to be in place of the right one."""
-
-    kind: Literal["too_many", "failing", "cut", "html", "refused"]
-    wait_s: float | None = None  # what a 429 or a 503 names in Retry-After
-    as_date: bool = False  # as a date (whole seconds) in place of a number
-
-
-def too_many(wait_s: float | None, *, as_date: bool = False) -> Fault:
-    return Fault("too_many", wait_s, as_date)
-
-
-FAILING, CUT, HTML, REFUSED = Fault("failing"), Fault("cut"), Fault("html"), Fault("refused")
+_HANDSHAKE = frozenset({"failing", "too_many"})  # faults of a WebSocket that refuse it; the others come later
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +68,30 @@ class Asked:
     not_before: float | None = None  # Unix seconds named in the answer: do not come back before
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    kind: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-    cut: bool = False
-
-
 class World:
     """The server with its posts, its faults and its ledger. Use it as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, broken_items: bool = False) -> None:
+        self._broken_items = broken_items  # each page of the two JSON services has one item that nobody can read
         self.asked: list[Asked] = []
         self.fired: Counter[tuple[str, str]] = Counter()  # (source, kind of fault)
         self._posts: dict[str, list[Post]] = {source: [] for source in wire.SOURCES}
-        self._faults: dict[str, deque[Fault]] = {source: deque() for source in wire.SOURCES}
+        self.met: set[str] = set()  # kinds of trouble in the posts themselves that were handed over
+        self.canary_visits = 0  # connections to the host to which redirects lead
+        self._faults: dict[str, deque[Fault | None]] = {source: deque() for source in wire.SOURCES}
+        self._troubles: list[Post] = []  # posts with a trouble that nobody has been handed yet
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._open: set[ServerConnection] = set()
+        self._bad: dict[ServerConnection, Fault] = {}  # accepted, and about to misbehave
         self._talks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="world", daemon=True)
-        self.http_url = self.ws_url = ""
+        self.http_url = self.ws_url = self.canary_url = ""
 
     def __enter__(self) -> World:
+        bomb()  # made beforehand: it takes a while, in which nobody would be answered
         self._thread.start()
         if not self._ready.wait(10):
             raise RuntimeError("the world did not come up within 10 s")
@@ -126,15 +120,17 @@ class World:
         with self._lock:
             for post in posts:
                 self._posts[post.source].append(post)
+                if post.trouble:
+                    self._troubles.append(post)
             for listed in self._posts.values():
                 listed.sort(key=_appears)
 
-    def fault(self, source: Source, *faults: Fault) -> None:
-        """The next answers of that service, one each."""
+    def fault(self, source: Source, *faults: Fault | None) -> None:
+        """The next answers of that service, one each; None leaves one as it is."""
         self._faults[source].extend(faults)
 
     def pending_faults(self) -> int:
-        return sum(map(len, self._faults.values()))
+        return sum(fault is not None for faults in self._faults.values() for fault in faults)
 
     def heal(self) -> None:
         """No more faults."""
@@ -150,11 +146,11 @@ class World:
         for peer in tuple(self._open):
             peer.transport.abort()
 
-    def shown(self, source: str, most: int | None = None) -> list[Post]:
+    def shown(self, source: str, most: int | None = None, now: float | None = None) -> list[Post]:
         """What the service has offered so far, removals included, in the order of its appearing; the last ``most``."""
         with self._lock:
             listed = self._posts[source]
-            end = bisect_right(listed, time.time(), key=_appears)
+            end = bisect_right(listed, time.time() if now is None else now, key=_appears)
             return listed[0 if most is None else max(0, end - most) : end]
 
     def all_shown(self) -> bool:
@@ -163,15 +159,17 @@ class World:
         with self._lock:
             return all(post.shown_at <= now for posts in self._posts.values() for post in posts)
 
+    def close_door(self, seconds: float) -> None:
+        """Nobody listens at the address of the three polled services for so long: connections are refused."""
+        loop = self._loop
+        assert loop is not None
+        asyncio.run_coroutine_threadsafe(self._away(seconds), loop)
+
     def truth(self, *sources: str) -> dict[tuple[str, str], str | None]:
         """(source, id) -> text of everything offered so far; None where its author has deleted it."""
         found: dict[tuple[str, str], str | None] = {}
         for source in sources or wire.SOURCES:
-            shown = self.shown(source)
-            gone = {post.removes for post in shown if post.removes is not None}
-            for post in shown:
-                if post.removes is None:
-                    found[source, post.id] = None if post.number in gone else post.stored_text
+            found |= {(source, id_): text for id_, text in wire.standing(self.shown(source)).items()}
         return found
 
     def asked_of(self, source: str) -> list[Asked]:
@@ -207,16 +205,29 @@ class World:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        listener = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        canary = await asyncio.start_server(self._visit, "127.0.0.1", 0)
         async with serve(self._stream, "127.0.0.1", 0, process_request=self._handshake, close_timeout=0.5) as sockets:
-            self.http_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+            self._port = self._listener.sockets[0].getsockname()[1]
+            self.http_url = f"http://127.0.0.1:{self._port}"
+            self.canary_url = f"http://127.0.0.1:{canary.sockets[0].getsockname()[1]}"
             self.ws_url = f"ws://127.0.0.1:{next(iter(sockets.sockets)).getsockname()[1]}"
             self._ready.set()
             await self._stop.wait()
-            listener.close()
+            self._listener.close()
+            canary.close()
             for task in tuple(self._talks):
                 task.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
+
+    async def _away(self, seconds: float) -> None:
+        self._listener.close()
+        await asyncio.sleep(seconds)
+        self._listener = await asyncio.start_server(self._talk, "127.0.0.1", self._port)
+
+    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.canary_visits += 1
+        writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -229,9 +240,10 @@ class World:
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 target = first.split(" ")[1]
                 answer = self._answer(target, headers)
-                writer.write(_bytes(answer, "gzip" in headers.get("accept-encoding", "")))
+                writer.write(answer.wire("gzip" in headers.get("accept-encoding", "")))
                 await writer.drain()
-                if answer.cut:
+                if answer.ending != "keep":
+                    await _end(answer, writer)
                     break
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass  # the client has gone, or the test is over
@@ -239,28 +251,28 @@ class World:
             self._talks.discard(task)
             writer.close()
 
-    def _answer(self, target: str, headers: dict[str, str]) -> _Answer:
+    def _answer(self, target: str, headers: dict[str, str]) -> Answer:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         source = _source_of(parts.path)
-        fault = self._next_fault(source)
+        condition = headers.get("if-none-match")
+        fault = self._next_fault(source, conditional=condition is not None)
         not_before = None
         if source is None:
-            answer = _Answer(404, b"nobody lives here", "text/plain")
-        elif fault is not None and fault.kind != "cut":
-            answer, not_before = _faulty(fault, source)
+            answer = Answer(404, b"nobody lives here", "text/plain")
         else:
-            answer = self._right(source, parts.path, query)
+            stale = fault is not None and fault.kind == "stale"
+            answer = self._right(source, parts.path, query, time.time() - (_STALE_S if stale else 0.0))
             tag = '"' + hashlib.blake2b(answer.body, digest_size=8).hexdigest() + '"'
-            if source == "reddit" and headers.get("if-none-match") == tag:
-                answer = _Answer(304, b"")
-            answer = _Answer(
-                answer.status,
-                answer.body,
-                answer.kind,
-                (("ETag", tag),) if source == "reddit" else (),
-                fault is not None,
-            )
+            if self._broken_items and source != "reddit":
+                answer = replace(answer, body=with_a_broken_item(source, answer.body))
+            if source == "reddit":
+                unchanged = condition == tag and fault is None
+                answer = Answer(304, b"") if unchanged else replace(answer, headers=(("ETag", tag),))
+            if fault is not None and not stale:
+                answer, not_before = spoil(fault, source, answer, self.canary_url)
+            if answer.whole:
+                self._hand_over(source, answer.body)
         self.asked.append(
             Asked(
                 time.time(),
@@ -274,27 +286,44 @@ class World:
         )
         return answer
 
-    def _next_fault(self, source: Source | None) -> Fault | None:
+    def _hand_over(self, source: Source, body: bytes) -> None:
+        """Take note of the troubles that a whole answer holds."""
+        with self._lock:
+            here = [post for post in self._troubles if post.source == source and wire.stands_in(post, body)]
+        self._delivered(here)
+
+    def _delivered(self, posts: Sequence[Post]) -> None:
+        found = [post for post in posts if post.trouble]
+        if found:
+            with self._lock:
+                self.met |= {f"{post.source}: {post.trouble}" for post in found}
+                self._troubles = [post for post in self._troubles if post not in found]
+
+    def _next_fault(self, source: Source | None, *, conditional: bool = False) -> Fault | None:
         if source is None or not self._faults[source]:
             return None
-        fault = self._faults[source].popleft()
-        self.fired[source, fault.kind] += 1
+        fault = self._faults[source][0]
+        if fault is not None and fault.kind == LYING_304 and not conditional:
+            return None  # it waits for a request that can be lied to
+        self._faults[source].popleft()
+        if fault is not None:
+            self.fired[source, fault.kind] += 1
         return fault
 
-    def _right(self, source: Source, path: str, query: dict[str, str]) -> _Answer:
-        posts = self.shown(source, _LISTED)
+    def _right(self, source: Source, path: str, query: dict[str, str], now: float) -> Answer:
+        posts = self.shown(source, LISTED, now)
         if source == "stocktwits":
             symbol = path.rpartition("/")[2].removesuffix(".json")
-            return _Answer(200, wire.stocktwits_page(posts, symbol, int(query["max"]) if "max" in query else None))
+            return Answer(200, wire.stocktwits_page(posts, symbol, int(query["max"]) if "max" in query else None))
         if source == "reddit":
             _, _, names, kind, *_ = path.split("/")
             body = wire.reddit_feed(
                 posts, names.split("+"), kind == "comments", int(query.get("limit", 25)), query.get("after")
             )
-            return _Answer(200, body, "application/atom+xml; charset=UTF-8")
+            return Answer(200, body, "application/atom+xml; charset=UTF-8")
         since, until = _bounds(query.get("numericFilters", ""))
         size, page = int(query.get("hitsPerPage", 20)), int(query.get("page", 0))
-        return _Answer(200, wire.hackernews_hits(posts, since, until, query.get("query", ""), size, page))
+        return Answer(200, wire.hackernews_hits(posts, since, until, query.get("query", ""), size, page))
 
     # ------------------------------------------------------------------------------------------------- the WebSocket
 
@@ -302,9 +331,11 @@ class World:
         parts = urlsplit(request.path)
         agent = request.headers.get("User-Agent", "")
         fault = self._next_fault("bluesky") if parts.path == _SUBSCRIBE else None
-        answer, not_before = _Answer(101 if parts.path == _SUBSCRIBE else 404, b""), None
-        if fault is not None:
-            answer, not_before = _faulty(fault, "bluesky")
+        answer, not_before = Answer(101 if parts.path == _SUBSCRIBE else 404, b""), None
+        if fault is not None and fault.kind in _HANDSHAKE:
+            answer, not_before = spoil(fault, "bluesky", answer, self.canary_url)
+        elif fault is not None:
+            self._bad[peer] = fault
         self.asked.append(Asked(time.time(), "bluesky", parts.path, parts.query, agent, answer.status, not_before))
         if answer.status == 101:
             return None
@@ -314,24 +345,13 @@ class World:
         return refusal
 
     async def _stream(self, peer: ServerConnection) -> None:
-        """Replay from the cursor on, that event included, then what appears; without a cursor only the latter."""
         assert peer.request is not None
-        cursor = parse_qs(urlsplit(peer.request.path).query).get("cursor", [""])[0]
-        sent = set() if cursor else {p.number for p in self.shown("bluesky")}
-        since = int(cursor) if cursor else 0
+        asked = parse_qs(urlsplit(peer.request.path).query).get("cursor", [""])[0]
+        fault = self._bad.pop(peer, None)
         self._open.add(peer)
-        most = None  # the whole look-back once, then what is new
         try:
-            while peer.state is State.OPEN:
-                for post in self.shown("bluesky", most):
-                    if post.number not in sent:
-                        sent.add(post.number)
-                        if wire.time_us(post) >= since:
-                            await peer.send(wire.jetstream_frame(post))
-                most = _LISTED
-                await asyncio.sleep(_STEP_S)
-        except ConnectionClosed:
-            pass
+            cursor = int(asked) if asked else None
+            await world_sockets.stream(peer, cursor, lambda most: self.shown("bluesky", most), self._delivered, fault)
         finally:
             self._open.discard(peer)
 
@@ -357,40 +377,17 @@ def _bounds(filters: str) -> tuple[int | None, int | None]:
     return int(low[1]) if low else None, int(high[1]) if high else None
 
 
-def _faulty(fault: Fault, source: Source) -> tuple[_Answer, float | None]:
-    """The answer of a fault, and the time that it names."""
-    now = time.time()
-    headers: tuple[tuple[str, str], ...] = ()
-    not_before = None
-    if fault.wait_s is not None:
-        not_before = now + fault.wait_s
-        if fault.as_date:
-            not_before = float(int(not_before))
-        named = (
-            format_datetime(datetime.fromtimestamp(not_before, tz=UTC), usegmt=True)
-            if fault.as_date
-            else f"{fault.wait_s:g}"
-        )
-        headers = (("Retry-After", named),)
-    if fault.kind == "too_many":
-        body = wire.stocktwits_error(429, "Rate limit exceeded.") if source == "stocktwits" else b"Too Many Requests"
-        return _Answer(429, body, "text/plain", headers), not_before
-    if fault.kind == "failing":
-        return _Answer(503, b"down for a moment", "text/plain", headers), not_before
-    if fault.kind == "refused":
-        return _Answer(403, _HTML, "text/html"), None
-    return _Answer(200, _HTML, "text/html"), None
-
-
-def _bytes(answer: _Answer, may_zip: bool) -> bytes:
-    body, headers = answer.body, [*answer.headers, ("Content-Type", answer.kind)]
-    if may_zip and body:
-        body = gzip.compress(body, 1)
-        headers.append(("Content-Encoding", "gzip"))
-    headers += [("Date", format_datetime(datetime.now(UTC), usegmt=True)), ("Content-Length", str(len(body)))]
-    lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        *(f"{name}: {value}" for name, value in headers),
-    ]
-    whole = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    return whole + (body[: len(body) // 2] if answer.cut else body)
+async def _end(answer: Answer, writer: asyncio.StreamWriter) -> None:
+    """How an answer that does not end well goes on, for as long as anybody listens."""
+    if answer.ending == "reset":
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+    elif answer.ending == "silence":
+        await asyncio.Event().wait()
+    elif answer.ending in ("drip", "flood"):
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" " if answer.ending == "drip" else b" " * 10_000)
+                await writer.drain()
+                await asyncio.sleep(0.1 if answer.ending == "drip" else 0)

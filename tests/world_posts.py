@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,20 +39,64 @@ class Post:
     label: Literal["Bullish", "Bearish"] | None = None  # StockTwits
     symbols: tuple[str, ...] = ()  # StockTwits: whose streams carry it; Bluesky: cashtag facets
     removes: int | None = None  # Bluesky: the number of the post that its author deletes
+    edits: bool = False  # Bluesky: other words for the post of that number
+    ends: bool = False  # Bluesky: the author's account is deleted, and everything that was said before
+    native: str | None = None  # StockTwits and Hacker News: an id that is no number of ours
+    claim: object = None  # what stands on the wire in place of the time, where that is nonsense
+    trouble: str = ""  # what makes it hard to take in; counted when it is handed over
+
+    @property
+    def kind(self) -> Literal["create", "update", "delete", "account"]:
+        if self.ends:
+            return "account"
+        if self.removes is not None:
+            return "delete"
+        return "update" if self.edits else "create"
+
+    @property
+    def event(self) -> tuple[str, int, int]:
+        """What tells one event of a stream from another, also of the same post."""
+        return (self.kind, self.number, time_us(self))
 
     @property
     def id(self) -> str:
         """The native id as the tracker stores it."""
+        if self.native is not None:
+            return self.native
+        if self.removes is not None:
+            return native_id(self.source, self.removes, self.author)
         return native_id(self.source, self.number, self.author, comment=not self.text)
 
     @property
     def stored_text(self) -> str:
         """The text as the tracker has to store it, to the last character."""
-        if self.source == "reddit":
-            return "\n\n".join(part for part in (self.text, self.body) if part)
-        if self.source == "hackernews":
-            return "\n".join(part for part in (self.text, self.body) if part)
-        return self.text
+        separator = "\n\n" if self.source == "reddit" else "\n"
+        parts = (self.text, self.body) if self.source in ("reddit", "hackernews") else (self.text,)
+        # half a surrogate pair is no character: nobody can store it
+        return _SURROGATES.sub("\ufffd", separator.join(part for part in parts if part))
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def standing(shown: Sequence[Post]) -> dict[str, str | None]:
+    """Id -> text as it stands after these posts and what was done to them; None where it was deleted."""
+    found: dict[str, str | None] = {}
+    by_author: dict[str, list[Post]] = {}
+    for post in sorted(shown, key=time_us):
+        if post.ends:
+            found |= {said.id: None for said in by_author.get(post.author, ()) if said.id in found}
+            continue
+        if post.removes is None or post.id in found:
+            found[post.id] = None if post.removes is not None else post.stored_text
+        by_author.setdefault(post.author, []).append(post)
+    return found
+
+
+def stands_in(post: Post, body: bytes) -> bool:
+    """True if an answer shows that post: its id is on the page."""
+    written = (json.dumps(post.id), f">{post.id}<", f'"id": {post.id},')
+    return any(words.encode() in body for words in written)
 
 
 def native_id(source: Source, number: int, author: str, *, comment: bool = False) -> str:
@@ -121,15 +166,19 @@ def _symbol(symbol: str) -> dict[str, Any]:
 
 def _stocktwits_message(post: Post) -> dict[str, Any]:
     return {
-        "id": post.number,
+        "id": post.number if post.native is None else int(post.native),
         "body": html.escape(post.text, quote=True),
-        "created_at": post.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created_at": _claimed(post, post.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")),
         "user": {"id": sum(ord(letter) * 31**place for place, letter in enumerate(post.author)) % 10**9, "username": post.author},
         "source": {"id": 1, "title": "Invented Web", "url": "https://pond.example"},
         "symbols": [_symbol(symbol) for symbol in post.symbols],
         "entities": {"sentiment": None if post.label is None else {"basic": post.label}},
         "mentioned_users": [],
     }  # fmt: skip
+
+
+def _claimed(post: Post, right: object) -> object:
+    return right if post.claim is None else post.claim
 
 
 def stocktwits_error(status: int, said: str) -> bytes:
@@ -209,8 +258,8 @@ def _second(post: Post) -> int:
 
 def _hit(post: Post) -> dict[str, Any]:
     common = {
-        "objectID": str(post.number), "author": post.author, "created_at": post.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "created_at_i": _second(post), "_tags": ["story" if post.text else "comment", f"author_{post.author}"],
+        "objectID": post.id, "author": post.author, "created_at": _claimed(post, post.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        "created_at_i": _claimed(post, _second(post)), "_tags": ["story" if post.text else "comment", f"author_{post.author}"],
     }  # fmt: skip
     markup = f"<p>{html.escape(post.body)}" if post.body else None
     if post.text:
@@ -236,10 +285,14 @@ def _hit(post: Post) -> dict[str, Any]:
 
 
 def jetstream_frame(post: Post) -> str:
-    """One event of the stream: a new post, or the deletion of one."""
+    """One event of the stream: a post, other words for it, its deletion, or the end of an account."""
+    about = {"did": did(post.author), "time_us": time_us(post)}
+    if post.ends:
+        account = {"active": False, "did": did(post.author), "seq": post.number, "status": "deleted"}
+        return json.dumps({**about, "kind": "account", "account": account})
     commit: dict[str, Any] = {
         "rev": rkey(time_us(post)),
-        "operation": "create" if post.removes is None else "delete",
+        "operation": post.kind,
         "collection": _POSTS,
         "rkey": rkey(post.number if post.removes is None else post.removes),
     }
@@ -249,7 +302,7 @@ def jetstream_frame(post: Post) -> str:
         if facets := [_facet(post.text, symbol) for symbol in post.symbols if f"${symbol}" in post.text]:
             record["facets"] = facets
         commit |= {"record": record, "cid": "bafyreiinvented"}
-    return json.dumps({"did": did(post.author), "time_us": time_us(post), "kind": "commit", "commit": commit})
+    return json.dumps({**about, "kind": "commit", "commit": commit})
 
 
 def _facet(text: str, symbol: str) -> dict[str, Any]:

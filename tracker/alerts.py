@@ -229,9 +229,9 @@ def works(streams: Sequence[StreamHealth], at: datetime, every_s: float) -> bool
     asked = [stream for stream in streams if stream.enabled and stream.last_poll_at is not None]
     if not asked:
         return None
-    if any(not stream.failures for stream in asked):
+    if any(not stream.failures and stream.status != "silent" for stream in asked):
         return True
-    if all(stream.status == "denied" for stream in asked):
+    if all(stream.status in ("denied", "silent") for stream in asked):  # a silent one has shown nothing three times
         return False
     newest = max((stream.last_success_at for stream in asked if stream.last_success_at is not None), default=None)
     longest = timedelta(seconds=max(LEAST_DOWN_S, POLLS_MISSED * every_s))

@@ -9,7 +9,8 @@ A walk ends when a page reaches *behind* ``known - overlap``: ids are trusted, o
 became visible late, or shares its second with the cursor, is met again inside the overlap. It never depends on
 one anchor message, because anchors get deleted (praw-dev/asyncpraw#16): where the token of an earlier poll leads
 to an empty page, the walk starts once more from the newest page before it gives up. Nor does it depend on one
-stamp: the last items of a page say how far it reaches, and one of them alone ends no walk. While a walk goes on,
+stamp: the last items of a page say how far it reaches, and one of them alone ends no walk. Nor on one blank answer: a
+page that shows nothing in the middle of a walk is asked for again in the next poll before it is believed. While a walk goes on,
 ``known`` stays where it is; messages of the pages seen so far are stored all the same, repeats fall away by id.
 
 ``walk_past`` goes through the same listings for a backfill: back from one moment to another, a page a step.
@@ -54,6 +55,7 @@ class _Walk:
     began: float | None = None  # the server's clock at the newest page: no stamp counts for more
     oldest: float | None = None  # how far back the pages seen so far reach
     again: bool = False  # it was begun anew after a token that led nowhere
+    doubted: bool = False  # nothing was shown where older items were to be expected: believed once it is said twice
 
     def see(self, leaf: Leaf) -> list[float]:
         """Take note of a page; gives the stamps of its last items."""
@@ -70,7 +72,14 @@ class _Walk:
         return times[-_TAIL:]
 
     def kept(self) -> Cursor:
-        state = {"top": self.top, "token": self.token, "began": self.began, "oldest": self.oldest, "again": self.again}
+        state = {
+            "top": self.top,
+            "token": self.token,
+            "began": self.began,
+            "oldest": self.oldest,
+            "again": self.again,
+            "doubted": self.doubted,
+        }
         return {"known": self.known, "walk": state, "validators": {}}
 
 
@@ -118,6 +127,12 @@ async def walk(
             validators = dict(leaf.validators)
         items.extend(leaf.items)
         end = at.see(leaf)
+        # one blank answer in the middle of a walk is no end: the same page is asked again in the next poll
+        blank = asked is not None and not leaf.items and leaf.next_token is None
+        if blank and not at.doubted and (number or leaf.complete):
+            at.doubted = True
+            return Page(items=tuple(items), cursor=at.kept(), more=True)
+        at.doubted = at.doubted and (blank or asked is None)
         # a token of this poll was good a moment ago; one of an earlier poll may lead to a message that is gone
         if number == 0 and asked is not None and not at.again and _is_empty(leaf):
             at.token, at.again = None, True
@@ -205,6 +220,7 @@ def _resume(cursor: Cursor | None) -> _Walk:
         began=_number(going.get("began")),
         oldest=_number(going.get("oldest")),
         again=going.get("again") is True,
+        doubted=going.get("doubted") is True,
     )
 
 

@@ -249,17 +249,21 @@ class _Track:
         self._seq: int | None = None  # number of the last event, where the server counts them
         self._host = host  # whose number that is
         self._heard = False
+        self._since: int | None = None  # from where on the pages count as listened to, once a post has come
+        self._posts = False  # news of accounts alone are no sign that posts would come: the watchdog says the same
 
     def page(self, batch: list[_Event]) -> Page:
         times = _believed([event.time_us for event in batch if event.time_us is not None])
         gap = None
         # until the first event nobody can tell whether the server went back as far as it was asked to
-        covers = self._newest if self._heard else None
+        since = self._newest if self._posts else self._since
         if times and not self._heard:
             # The replay is inclusive: the event at the cursor comes again, or the server has dropped it.
             if self.known is not None and min(times) > self.known + _CLAMP_US:
                 gap = Gap(_at(self.known), _at(times[0]), _CLAMPED)
-            covers = times[0] if self.known is None or gap else self.known
+            since = self._since = times[0] if self.known is None or gap else self.known
+        self._posts = self._posts or any(event.post for event in batch)
+        covers = since if self._posts else None
         if times:
             self._heard = True
             self._newest = max(times) if self._newest is None else max(self._newest, *times)

@@ -116,7 +116,8 @@ def _asker(client: Client, stream: Stream, validators: dict[str, str] | None) ->
             next_token=_older(items, older) if may_walk and more else None,
             served_at=answer.served_at,
             validators=answer.validators,
-            complete=older is None and not more and len(items) < PAGE_SIZE,
+            # a stream that was spoken in and is empty now is not believed
+            complete=older is None and not more and 0 < len(items) < PAGE_SIZE,
         )
 
     return ask

@@ -1,0 +1,40 @@
+"""Nothing lost, nothing doubled, nobody asked too early, whatever happens: ``tests/checker.py`` with a seed.
+
+``TRACKER_SEEDS`` is how many seeds (default 1), ``TRACKER_SEED`` the first of them (default 11).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from checker import torment, whole_plan
+from world_faults import kinds_of, plan
+
+pytestmark = pytest.mark.slow
+
+FIRST = int(os.environ.get("TRACKER_SEED", "11"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("TRACKER_SEEDS", "1")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_message_is_stored_once_through_every_fault_and_several_kills(seed: int, tmp_path: Path) -> None:
+    report = torment(seed, tmp_path)
+    print(report.line())
+    assert not report.failures(), report.failures()
+    assert report.counts["named times"] >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_an_overlap_position_and_messages_are_still_one(seed: int, tmp_path: Path) -> None:
+    """An overlap hides a position that is stored before its messages: here there is none."""
+    report = torment(seed + 1000, tmp_path, overlap=False, kills=2, faults=len(SEEDS) > 1)
+    print(report.line())
+    assert not report.failures(), report.failures()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_plan_holds_every_kind_of_fault(seed: int) -> None:
+    drawn = plan(seed, ("stocktwits", "reddit", "hackernews", "bluesky"))
+    assert {kind for _, kind in kinds_of(drawn)} == whole_plan()

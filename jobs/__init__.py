@@ -29,7 +29,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from jobs import alerts, flush, learn, poll, prune, publish, readings, rollup, second, stream, universe
+from jobs import alerts, flush, learn, poll, prune, publish, readings, rollup, scrub, second, stream, universe
 from tracker.app import App
 from tracker.errors import StoreFatal, TrackerError
 from tracker.log import event
@@ -57,6 +57,7 @@ JOBS: tuple[Job, ...] = (
     Job("readings", readings.run, lambda app: app.config.jobs.readings_s, 300.0),
     Job("alerts", alerts.run, lambda app: app.config.store.flush_s, 120.0),
     Job("publish", publish.run, lambda app: app.config.jobs.publish_s, 900.0),
+    Job("scrub", scrub.run, lambda app: app.config.store.flush_s, 900.0),
     Job("prune", prune.run, lambda app: app.config.jobs.prune_s, 900.0),
     Job("universe", universe.run, lambda app: min(universe.LOOK_S, app.config.universe.every_s), 900.0),
     Job("learn", learn.run, lambda app: min(learn.LOOK_S, app.config.jobs.learn_s), 7200.0),

@@ -277,7 +277,7 @@ def _labels(voices: list[tuple[str, str | None]]) -> tuple[int, int]:
 def residue(config: Path, world: World) -> list[str]:
     """Places where a marker of a deleted text still stands; a search that finds no living one proves nothing.
 
-    The database is read table by table: its words are compressed, and blocks that it no longer uses are nobody's table.
+    The database is read table by table, for its words may be compressed; and byte by byte, once it was rewritten.
     """
     folder = config.parent
     living = {mark for text in world.truth().values() if text is not None for mark in _MARK.findall(text)}
@@ -285,6 +285,7 @@ def residue(config: Path, world: World) -> list[str]:
     copy = folder / "copy.duckdb"
     places: dict[str, str] = {}
     for arguments in (
+        ("once", "scrub"),
         ("publish", str(copy)),
         *(("export", "messages", "--output", str(folder / f"out.{form}")) for form in ("csv", "jsonl")),
     ):
@@ -293,8 +294,10 @@ def residue(config: Path, world: World) -> list[str]:
     for path in (database(config), copy):
         places[path.name] = words_of(path)
     for path in folder.rglob("*"):
-        if path.is_file() and path.suffix != ".duckdb":
-            places[path.name] = path.read_bytes().decode("utf-8", "replace")
+        if path.is_file():
+            places[path.name + (" as bytes" if path.suffix == ".duckdb" else "")] = path.read_bytes().decode(
+                "utf-8", "replace"
+            )
     left = [f"{name}: {mark}" for name, text in places.items() for mark in sorted(set(_MARK.findall(text)) & dead)]
     searched = [
         name

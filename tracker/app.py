@@ -38,6 +38,7 @@ from tracker.parts import (
 )
 from tracker.poller import Poller
 from tracker.promotion import load_standing
+from tracker.store.scrub import next_rewrite
 from tracker.store.universe import load_lists, load_priors
 from tracker.tone.second import SecondOpinion, load_second
 from tracker.universe_refresh import Teller as UniverseTeller
@@ -88,6 +89,7 @@ class App:
         self._verdicts = Verdicts()
         self._second: SecondOpinion | None = None
         self._weights = model_of(config)  # what the scorer in force was made of
+        self._next_scrub = 0.0  # steady seconds before which the file is not rewritten again
         self._prepared = False  # the file has the shape and the settings of this program
 
     async def open(self) -> None:
@@ -235,6 +237,32 @@ class App:
         target = self.config.store.publish
         if target is not None:
             await self.in_store(self.store.publish, target)
+
+    async def scrub(self) -> None:
+        """The file anew without what was taken away, and the read copy after it; as often as the size of the file allows."""
+        if not self._prepared or not self.store.has_remains or self.clock.monotonic() < self._next_scrub:
+            return
+        began = self.clock.monotonic()
+        try:
+            done = await self.in_store(self.store.scrub, 1.0)
+            if done is None:
+                return
+            await self.publish()
+            event(log, "debug", "the file was rewritten without what was taken away", took_s=round(done.took_s, 2), bytes=done.bytes_after)  # fmt: skip
+        except StoreFatal:
+            raise
+        except StoreLocked:  # flush says so; the next one makes it up
+            return
+        except StoreError as error:
+            if self._changes.changed("scrub", str(error)):
+                event(
+                    log,
+                    "warning",
+                    "bytes of deleted words stay in the file until it can be rewritten",
+                    reason=str(error),
+                )
+        ended = self.clock.monotonic()
+        self._next_scrub = next_rewrite(ended, ended - began)
 
     async def prune(self) -> None:
         """What is past its time goes; counts stay."""

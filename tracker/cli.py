@@ -118,9 +118,9 @@ async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
 @click.option("--now", callback=moment, metavar="TIME", help="Set the clock.")
 @with_context
 def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
-    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, prune, universe, learn (default:
+    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, scrub, prune, universe, learn (default:
     the first four)."""
-    known = ("poll", "rollup", "readings", "alerts", "publish", "prune", "universe", "learn")
+    known = ("poll", "rollup", "readings", "alerts", "publish", "scrub", "prune", "universe", "learn")
     for name in jobs:
         if name not in known:
             raise BadInput("unknown job", name, f"expected one of {', '.join(known)}")
@@ -154,6 +154,8 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
             await app.publish()
         if "prune" in jobs:
             await app.prune()
+        if "scrub" in jobs:
+            await app.scrub()
         if "universe" in jobs:
             await app.refresh_universe()
         if "learn" in jobs:

@@ -234,7 +234,7 @@ def _message(raw: Any, place: str) -> Message | Flaw:
         created_at=from_iso(raw.get("created_at")),
         text=text,
         author=text_id(user.get("id")),
-        url=_permalink(user.get("username"), native),
+        url=_permalink(native),
         label=_label(raw),
         reply_to=_parent(thread, native),
         reshare_of=reshare_of,
@@ -273,10 +273,9 @@ def _parent(thread: dict[str, Any], native: str) -> str | None:
     return found if found != native else None
 
 
-def _permalink(username: object, native: str) -> str | None:
-    if not isinstance(username, str) or not _USER.fullmatch(username) or not (native.isascii() and native.isalnum()):
-        return None
-    return f"https://stocktwits.com/{username}/message/{native}"
+def _permalink(native: str) -> str | None:
+    """The short form, which names nobody: who wrote it is kept as a hash alone."""
+    return f"https://stocktwits.com/message/{native}" if native.isascii() and native.isalnum() else None
 
 
 def _symbols(value: object) -> tuple[str, ...]:

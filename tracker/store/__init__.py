@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tracker.errors import StoreFatal
 from tracker.models import Batch, Limit, Stream, ToneRow
-from tracker.store import derive, migrate, rescore, second, state, universe, upkeep
+from tracker.store import derive, migrate, rescore, scrub, second, state, universe, upkeep
 from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
 from tracker.store.journal import Journal
 from tracker.store.sqlfiles import folder
@@ -42,6 +42,7 @@ class Store:
     def __init__(self, opening: Opening, spill_limit: int = 256_000_000) -> None:
         self.opening = opening
         self.journal = Journal(opening.path.with_suffix(".journal"), spill_limit)
+        self.has_remains = True  # as far as known: bytes of the file may hold what was taken away; False once looked up
 
     # ------------------------------------------------------------------------------------------------ opening
 
@@ -153,6 +154,7 @@ class Store:
             with transaction(connection):
                 done = apply(connection, [batch for _, batch in part], part[-1][0])
             self.journal.applied(part[-1][0])
+            self.has_remains = self.has_remains or scrub.has_remains(connection)
             added, updated, start = added + done.added, updated + done.updated, end
         return Applied(added, updated)
 
@@ -246,7 +248,22 @@ class Store:
     ) -> upkeep.Pruned:
         """Retention: texts, then mentions and tones, then attempts that are past their time."""
         with self.writing(wait_s) as connection:
-            return upkeep.prune(connection, text_before, mentions_before, polls_before)
+            done = upkeep.prune(connection, text_before, mentions_before, polls_before)
+        self.has_remains = self.has_remains or done.texts > 0
+        return done
+
+    def scrub(self, wait_s: float = 5.0) -> scrub.Rewritten | None:
+        """Rewrite the file if its unused bytes may hold what was taken away; None when there is nothing of that kind.
+
+        StoreLocked when somebody holds the file, StoreError when there is no room: it stands as it was then.
+        """
+        with self.reading(wait_s) as connection:
+            self.has_remains = scrub.has_remains(connection)
+        if not self.has_remains:
+            return None
+        done = scrub.rewrite(self.opening, wait_s)
+        self.has_remains = False
+        return done
 
 
 def _stored_mark(connection: Connection) -> str | None:

@@ -67,6 +67,14 @@ def translate(error: Exception, path: Path) -> StoreError:
     return StoreError("the database can't be used", str(path), text)
 
 
+def _file(path: Path) -> int | None:
+    """Which file stands at the path; None for none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
 def _connect(opening: Opening, read_only: bool) -> Connection:
     config: dict[str, Any] = {
         "memory_limit": opening.memory_limit,
@@ -81,6 +89,11 @@ def _connect(opening: Opening, read_only: bool) -> Connection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = true")
     return connection
+
+
+def describe(error: duckdb.Error) -> str:
+    """The first line of an error of the database, for a person."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager
@@ -110,7 +123,12 @@ def _wait_for(opening: Opening, read_only: bool, wait_s: float) -> Connection:
     pause = _RETRY_S
     while True:
         try:
-            return _connect(opening, read_only)
+            before = _file(opening.path)
+            connection = _connect(opening, read_only)
+            if before in (None, _file(opening.path)):
+                return connection
+            connection.close()  # another file was put in its place meanwhile: what is written to the old one is lost
+            continue
         except (duckdb.Error, OSError) as error:
             ours = translate(error, opening.path)
             if not isinstance(ours, StoreLocked) or time.monotonic() >= give_up_at:

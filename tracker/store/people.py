@@ -10,8 +10,8 @@ import duckdb
 
 from tracker.errors import BadInput
 from tracker.render import text
-from tracker.store.connect import Connection
-from tracker.store.upkeep import TABLES, describe, export_query, lock_down
+from tracker.store.connect import Connection, describe
+from tracker.store.upkeep import TABLES, export_query, lock_down
 
 __all__ = ["TABLES", "ask", "export", "select", "to_parquet"]
 

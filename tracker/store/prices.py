@@ -11,8 +11,7 @@ import duckdb
 
 from tracker.errors import BadInput
 from tracker.store.columns import stage
-from tracker.store.connect import Connection, naive_utc, transaction
-from tracker.store.upkeep import describe
+from tracker.store.connect import Connection, describe, naive_utc, transaction
 
 BAR = {
     "symbol": "VARCHAR", "bucket_width": "INTERVAL", "bucket_start": "TIMESTAMP", "session": "VARCHAR", "open": "DOUBLE",

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
-
 from tracker.errors import StoreError
+from tracker.store import scrub
 from tracker.store.connect import FORMAT, Connection, Opening, naive_utc, opened, transaction
 from tracker.tone.second import SECOND
 
@@ -55,6 +54,8 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
                AND NOT (starts_with(stream, 'backfill/') AND covers_from IS NOT NULL)""",
             naive_utc(polls_before),
         )
+        if texts:
+            scrub.mark(connection, "retention")
         # a stream replays a few days at most: older tombstones can't meet their message again
         connection.execute("DELETE FROM tombstones WHERE deleted_at < ?", [naive_utc(text_before)])
     connection.execute("CHECKPOINT")
@@ -149,8 +150,3 @@ def lock_down(connection: Connection) -> None:
     """Before a person's SQL runs: no files, no extensions, no settings."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def describe(error: duckdb.Error) -> str:
-    """The first line of an error of the database, for a person."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

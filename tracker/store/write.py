@@ -14,6 +14,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from tracker.models import BallotRow, Batch, DeletionRow, MentionRow, MessageRow, ToneRow, newer
+from tracker.store import scrub
 from tracker.store.aside import write_aside
 from tracker.store.ballots import drop_ballots, write_ballots
 from tracker.store.columns import insert_columns, stage
@@ -306,12 +307,15 @@ def _write_deletions(connection: Connection, deletions: list[DeletionRow]) -> in
         SELECT m.source, m.id, m.created_at, d.deleted_at FROM messages AS m JOIN deleted_authors AS d ON d.source = m.source AND d.author = m.author
         WHERE m.deleted_at IS NULL AND m.created_at <= d.deleted_at) GROUP BY source, id, created_at""")
     connection.execute("""
-        UPDATE messages SET text = NULL, author = NULL, text_key = NULL, label = NULL, deleted_at = e.deleted_at
+        UPDATE messages SET text = NULL, author = NULL, text_key = NULL, label = NULL, url = NULL, deleted_at = e.deleted_at
         FROM erased AS e WHERE messages.source = e.source AND messages.id = e.id AND messages.created_at = e.created_at""")
     _remove_mentions(connection, "SELECT source, id, created_at FROM erased")
     drop_ballots(connection, "erased")
     row = connection.execute("SELECT count(*) FROM erased").fetchone()
-    return int(row[0]) if row else 0
+    gone = int(row[0]) if row else 0
+    if gone:
+        scrub.mark(connection, "deletion")
+    return gone
 
 
 def _touch(connection: Connection) -> None:

@@ -25,11 +25,15 @@ bench: .venv/ready          ## speed, printed with versions and machine; longer 
 	$(BIN)/python -m bench.tone ../shared/eval/tone speed
 	$(BIN)/python -m bench.replay ../shared/real/stocknet
 	$(BIN)/python -m bench.meter
+	$(BIN)/python -m bench.worst
+	$(BIN)/python -m bench.load --rate 200 --seconds 600
+	$(BIN)/python -m bench.load --rate 2000 --seconds 60
 
-torture: .venv/ready        ## the daemon killed again and again, under every fault, and broken on purpose; an hour, not part of `make test`
-	TRACKER_SEEDS=10 $(BIN)/python -m pytest -q -p no:randomly -s tests/test_guarantee.py
+torture: .venv/ready        ## the daemon killed again and again, under every fault, and broken on purpose; hours, not part of `make test`
+	TRACKER_SEEDS=20 TRACKER_SECONDS=60 $(BIN)/python -m pytest -q -p no:randomly -s -n 2 tests/test_guarantee.py
 	$(BIN)/python tests/mutants.py --all
 	TRACKER_KILLS=200 $(BIN)/python -m pytest -q -p no:randomly tests/test_daemon_kill.py
+	$(BIN)/python -m bench.soak
 
 format: .venv/ready
 	$(BIN)/ruff format .

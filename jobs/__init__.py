@@ -52,7 +52,7 @@ class Job:
 JOBS: tuple[Job, ...] = (
     Job("poll", poll.run, lambda app: app.config.jobs.tick_s, 30.0),
     Job("stream", stream.run, lambda app: app.config.jobs.tick_s, 30.0),
-    Job("flush", flush.run, lambda app: app.config.store.flush_s, 300.0),
+    Job("flush", flush.run, lambda app: min(flush.LOOK_S, app.config.store.flush_s), 300.0),
     Job("rollup", rollup.run, lambda app: app.config.jobs.rollup_s, 300.0),
     Job("readings", readings.run, lambda app: app.config.jobs.readings_s, 300.0),
     Job("alerts", alerts.run, lambda app: app.config.store.flush_s, 120.0),

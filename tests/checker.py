@@ -42,10 +42,10 @@ from tracker.cli import main
 ALL: tuple[Source, ...] = ("stocktwits", "reddit", "hackernews", "bluesky")
 SYMBOLS = ("BABA", "JD")
 RATE: dict[Source, float] = {"stocktwits": 8.0, "reddit": 5.0, "hackernews": 3.0, "bluesky": 6.0}  # posts a second
-PART_S = 3.5  # a daemon lives about so long before it is killed
+SECONDS = 14.0  # of talk in a run, shared by the daemons of one after the other
 TOLD_S = 0.4  # a daemon that is killed sooner after an answer can't have put away what it said
 AWAY_S = 1.2  # how long nobody listens at the address
-MOST_MEMORY = 600 * 1024 * 1024  # resident, whatever is sent
+MOST_MEMORY = 300 * 1024 * 1024  # resident, whatever is sent
 HARD = {
     "http": {"deadline": "1s", "max_body": "2MB", "max_backoff": "500ms", "breaker": "500ms", "watchdog": "2s"},
     "sources.reddit": {"max_pages": 20},
@@ -69,8 +69,20 @@ class Report:
         return f"seed {self.seed}: " + ", ".join(f"{number} {name}" for name, number in self.counts.items())
 
 
-def torment(seed: int, folder: Path, *, overlap: bool = True, kills: int = 3, faults: bool = True) -> Report:
-    """One run: talk, faults, kills, then peace and quiet, then the comparison."""
+def torment(
+    seed: int,
+    folder: Path,
+    *,
+    overlap: bool = True,
+    kills: int = 3,
+    faults: bool = True,
+    seconds: float = SECONDS,
+    share: float | None = None,
+) -> Report:
+    """One run: talk, faults, kills, then peace and quiet, then the comparison.
+
+    ``share`` of the answers are wrong for as long as the talk goes on; without it each kind is wrong once, close together.
+    """
     changed: dict[str, dict[str, Any]] = {name: dict(table) for name, table in HARD.items()}
     if not overlap:
         for source in ALL:
@@ -78,10 +90,10 @@ def torment(seed: int, folder: Path, *, overlap: bool = True, kills: int = 3, fa
     report = Report(seed)
     with World(broken_items=True) as world:
         config = write_config(folder, world.base_urls, changed=changed)
-        drawn = plan(seed, ALL) if faults else {}
+        drawn = plan(seed, ALL, share=share, seconds=seconds) if faults else {}
         if not overlap:  # a page from the past hides what came since: only an overlap finds that again
             drawn = {source: [f for f in some if f is None or f.kind != "stale"] for source, some in drawn.items()}
-        memory = run(world, config, seed, drawn, overlap=overlap, kills=kills)
+        memory = run(world, config, seed, drawn, overlap=overlap, kills=kills, part_s=seconds / (kills + 1))
         compare(report, world, config)
         planned = kinds_of(drawn)
         report.broken["planned faults that did not fire"] = sorted(planned - set(world.fired))
@@ -106,25 +118,27 @@ def whole_plan() -> set[str]:
 # --------------------------------------------------------------------------------------------------------- the run
 
 
-def run(world: World, config: Path, seed: int, drawn: dict[Source, Any], *, overlap: bool, kills: int) -> int:
+def run(
+    world: World, config: Path, seed: int, drawn: dict[Source, Any], *, overlap: bool, kills: int, part_s: float
+) -> int:
     """Returns the most memory that any of the processes had, in bytes."""
     dice, memory = seeded(seed), 0
     with Daemon(config) as daemon:
         wait_until_asked(daemon, world, ALL)
-        world.publish(part(seed, 0, time.time() + 0.1, late=overlap))
+        world.publish(part(seed, 0, time.time() + 0.1, part_s, late=overlap))
         until(  # before its first message a stream has no place to come back to, and takes the newest page alone
             lambda: ask(database(config), "SELECT count(*) = 6 FROM streams WHERE enabled AND cursor IS NOT NULL") == [(True,)],
             30.0, "every stream has a position", hint=lambda: daemon.log[-3000:],
         )  # fmt: skip
-        world.publish(troubles(seed, time.time() + 0.2, PART_S + 2, late=overlap))
+        world.publish(troubles(seed, time.time() + 0.2, part_s + 2, late=overlap))
         if drawn:
             world.close_door(AWAY_S)
         for source, faults in drawn.items():
             world.fault(source, *faults)
         for number in range(kills):
             begin = time.time() + 0.1
-            kill_at = begin + PART_S * (0.3 + 0.7 * dice.random())
-            world.publish(part(seed, number + 1, begin, late=overlap))
+            kill_at = begin + part_s * (0.3 + 0.7 * dice.random())
+            world.publish(part(seed, number + 1, begin, part_s, late=overlap))
             source = list(BURST)[(seed + number) % len(BURST)]
             world.publish(burst(source, seed * 100 + number + 50, kill_at + TOLD_S + 0.2))
             wait_to_kill(world, kill_at)
@@ -134,7 +148,7 @@ def run(world: World, config: Path, seed: int, drawn: dict[Source, Any], *, over
             daemon.start()
         until(
             lambda: world.pending_faults() == 0 or not daemon.running,
-            60.0,
+            60.0 + 4 * part_s,
             "every fault has fired",
             hint=lambda: tale(world, daemon),
         )
@@ -146,11 +160,11 @@ def run(world: World, config: Path, seed: int, drawn: dict[Source, Any], *, over
     return memory
 
 
-def part(seed: int, number: int, begin: float, *, late: bool) -> list[Post]:
+def part(seed: int, number: int, begin: float, seconds: float, *, late: bool) -> list[Post]:
     """Some seconds of ordinary talk."""
-    counts: dict[Source, int] = {source: round(rate * PART_S) for source, rate in RATE.items()}
+    counts: dict[Source, int] = {source: round(rate * seconds) for source, rate in RATE.items()}
     said = invent(
-        seed * 1000 + number, begin, PART_S, counts, late_share=0.1 if late else 0.0, first_number=(seed * 100 + number) * 10_000,
+        seed * 1000 + number, begin, seconds, counts, late_share=0.1 if late else 0.0, first_number=(seed * 100 + number) * 10_000,
     )  # fmt: skip
     return in_order(said)
 

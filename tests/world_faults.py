@@ -92,8 +92,17 @@ class Answer:
 # --------------------------------------------------------------------------------------------------------- plans
 
 
-def plan(seed: int, sources: Sequence[Source], *, pause_share: float = 0.4) -> dict[Source, list[Fault | None]]:
-    """Every kind at least once, spread over the sources in a seeded order; None is an answer that is left alone."""
+ANSWERS_S = 1.2  # answers a second of one source, waits after failures included: how long a plan has to be
+CONNECTIONS_S = 0.25  # connections a second of a stream that is disturbed again and again
+
+
+def plan(
+    seed: int, sources: Sequence[Source], *, pause_share: float = 0.4, share: float | None = None, seconds: float = 0.0
+) -> dict[Source, list[Fault | None]]:
+    """Every kind at least once, spread over the sources in a seeded order; None is an answer that is left alone.
+
+    With ``share`` that part of the answers is wrong, for about ``seconds``.
+    """
     dice = random.Random(seed)  # noqa: S311 (the same seed has to give the same plan)
     asked = [source for source in sources if source != "bluesky"]
     found: dict[Source, list[Fault | None]] = {source: [] for source in sources}
@@ -106,11 +115,33 @@ def plan(seed: int, sources: Sequence[Source], *, pause_share: float = 0.4) -> d
     if "bluesky" in found:
         found["bluesky"] = [drawn(kind, dice) for kind in dice.sample(sorted(SOCKET_KINDS), len(SOCKET_KINDS))]
     for source in asked:
-        spread: list[Fault | None] = []
-        for fault in found[source]:
-            spread += [*([None] if dice.random() < pause_share else []), fault]
-        found[source] = spread
+        if share is None:
+            found[source] = _spread(found[source], dice, pause_share)
+        else:
+            found[source] = _filled(found[source], dice, share, round(seconds * ANSWERS_S), able=source)
+    if share is not None and "bluesky" in found:  # a connection that is left alone lasts: each one is disturbed
+        more = round(seconds * CONNECTIONS_S) - len(found["bluesky"])
+        found["bluesky"] += [drawn(dice.choice(sorted(SOCKET_KINDS)), dice) for _ in range(more)]
     return found
+
+
+def _spread(faults: Sequence[Fault | None], dice: random.Random, pause_share: float) -> list[Fault | None]:
+    spread: list[Fault | None] = []
+    for fault in faults:
+        spread += [*([None] if dice.random() < pause_share else []), fault]
+    return spread
+
+
+def _filled(
+    faults: list[Fault | None], dice: random.Random, share: float, length: int, able: Source
+) -> list[Fault | None]:
+    """``length`` answers (more where ``faults`` need them), ``share`` of them wrong, each of ``faults`` among them."""
+    wanted = max(len(faults), round(length * share))
+    kinds = sorted(kind for kind in HTTP_KINDS if not (able == "reddit" and kind == "no_list"))
+    all_wrong = [*faults, *(drawn(dice.choice(kinds), dice) for _ in range(wanted - len(faults)))]
+    answers: list[Fault | None] = [*all_wrong, *[None] * (max(length, round(wanted / share)) - wanted)]
+    dice.shuffle(answers)
+    return answers
 
 
 def drawn(kind: str, dice: random.Random) -> Fault:

@@ -89,6 +89,8 @@ class App:
         self._verdicts = Verdicts()
         self._second: SecondOpinion | None = None
         self._weights = model_of(config)  # what the scorer in force was made of
+        self._flushed_at = 0.0  # steady seconds at which the last flush began
+        self._handed_over = False  # a page of a push stream waits
         self._next_scrub = 0.0  # steady seconds before which the file is not rewritten again
         self._prepared = False  # the file has the shape and the settings of this program
 
@@ -136,6 +138,8 @@ class App:
     async def keep(self, batch: Batch) -> None:
         """Durable before anything else happens."""
         await asyncio.to_thread(self.store.keep, batch)
+        target = self.poller.targets.get(batch.report.source)
+        self._handed_over = self._handed_over or (target is not None and target.push)
 
     # ------------------------------------------------------------------------------------------- what jobs call
 
@@ -177,8 +181,15 @@ class App:
                 event(log, "info", "polling goes on: there is space again", free_bytes=free)
         return short
 
+    async def flush_due(self) -> None:
+        """Commit what has waited for long enough; at once what a push stream hands over, for that has waited already."""
+        passed, every_s = self.clock.monotonic() - self._flushed_at, self.config.store.flush_s
+        if passed >= every_s or (self._handed_over and passed >= every_s / 2):
+            await self.flush()
+
     async def flush(self, wait_s: float = 1.0) -> None:
         """Commit what waits. At each five minutes the readings are taken first, from what was known until then."""
+        self._flushed_at, self._handed_over = self.clock.monotonic(), False
         await self.in_store(self._flush, wait_s)
 
     def _flush(self, wait_s: float) -> None:

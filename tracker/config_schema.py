@@ -91,7 +91,9 @@ class Http:
     user_agent: str | None = None  # replaces our own user agent altogether; None: ours, with the contact
     overlap_s: float = HOUR  # how far behind its cursor a stream asks again
     watchdog_s: float = 300.0  # longest silence of a push stream before it is connected anew
-    page_every_s: float = 5.0  # how often a push stream hands over a page
+    page_every_s: float = (
+        3.0  # how often a push stream hands over a page: it is stored at once, so this is how old it gets
+    )
     max_pages: int = 10  # requests of one poll on its walk back to known ground
 
 

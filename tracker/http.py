@@ -66,7 +66,7 @@ class Access:
     credentials: Mapping[str, Secret] = field(default_factory=dict)
     overlap_s: float = 3600.0
     max_pages: int = 10
-    page_every_s: float = 5.0
+    page_every_s: float = 3.0
     watchdog_s: float = 300.0
     other_urls: tuple[str, ...] = ()  # further hosts of the same service that may be asked
 

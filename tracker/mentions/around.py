@@ -14,7 +14,18 @@ FEW: Final = 64  # tokens of a message in which a token is looked up by itself
 class Around:
     """One message as the finder sees it: tokens, what they hold, where they stand; each made when it is asked for."""
 
-    __slots__ = ("_flags", "_flags_of", "_shouted", "_starts", "_symbols", "few", "read", "text", "tokens")
+    __slots__ = (
+        "_flags",
+        "_flags_of",
+        "_of_markets",
+        "_shouted",
+        "_starts",
+        "_symbols",
+        "few",
+        "read",
+        "text",
+        "tokens",
+    )
 
     def __init__(self, text: str, tokens: list[str], read: list[Token | None], flags_of: Mapping[str, int]) -> None:
         self.text = text
@@ -26,6 +37,7 @@ class Around:
         self._symbols: list[bool] | None = None
         self._starts: list[int] | None = None
         self._shouted: bool | None = None
+        self._of_markets: bool | None = None
 
     def start(self, number: int) -> int:
         """Where a token begins: of a short message looked up, since one that stands there once is found at once."""
@@ -64,7 +76,9 @@ class Around:
 
     def of_markets(self) -> bool:
         """Whether anything in the message is market talk."""
-        return any(flag & evidence.MARKET for flag in self.flags) or any(self.symbols)
+        if self._of_markets is None:
+            self._of_markets = any(flag & evidence.MARKET for flag in self.flags) or any(self.symbols)
+        return self._of_markets
 
     def market_word_near(self, first: int, last: int) -> bool:
         near = slice(max(0, first - evidence.WINDOW), last + 1 + evidence.WINDOW)

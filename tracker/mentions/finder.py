@@ -25,6 +25,9 @@ from tracker.models import Match, Mention
 from tracker.text import plain_text
 from tracker.universe import Alias, Doubt, Rename, Trap, Universe
 
+LONGEST: Final = 40_000  # characters that are read; the longest Reddit post
+MOST_WORDS: Final = 4_000  # of them: some 24,000 characters of prose
+MOST_TAGS: Final = 300  # dollar signs of a message: who tags more makes lists
 NAME: Final = 0.8
 CONTEXT_NAME: Final = 0.7  # a word that is also an issuer, beside a market word
 LOWER_NAME: Final = 0.6  # such a word, or one that needs its capital letter, in lower case before "calls"
@@ -74,12 +77,15 @@ class Finder:
         """All mentions in ``text``, one per symbol, in order of appearance; those that stand nowhere come last.
 
         ``platform``: the symbols that the source itself says the message is about. ``source`` is its name, for rules
-        that differ by source; ``created_at`` decides which letters stood for an issuer on that day.
+        that differ by source; ``created_at`` decides which letters stood for an issuer on that day. What lies beyond
+        ``LONGEST`` characters, ``MOST_WORDS`` words or ``MOST_TAGS`` dollar signs is not read, so that no message takes long.
         """
-        plain, offsets = plain_text(text)
+        plain, offsets = plain_text(_read_so_far(text))
         day = None if created_at is None else created_at.date()
         best: dict[str, Mention] = {}
-        tokens = plain.split()
+        tokens = plain.split(None, MOST_WORDS)
+        if len(tokens) > MOST_WORDS:
+            del tokens[MOST_WORDS:]
         read = list(map(self.tokens.__getitem__, tokens))
         if any(read):
             self._read(plain, tokens, read, source, day, best)
@@ -116,7 +122,7 @@ class Finder:
 
     def forms(self, text: str) -> dict[str, Counts]:
         """How one message writes the symbols that it may hold: what a stream counts to learn from."""
-        plain, _ = plain_text(text)
+        plain, _ = plain_text(_read_so_far(text))
         return count_forms(plain, self.tokens.letters, is_shouted(plain.split()))
 
     # --------------------------------------------------------------------------------------------------- the forms
@@ -297,3 +303,12 @@ def _moved(mention: Mention, text: str, offsets: Sequence[int]) -> Mention:
         return mention
     start, end = offsets[mention.start], offsets[mention.start + len(mention.surface)]
     return Mention(mention.symbol, mention.match, text[start:end], start, mention.confidence, mention.reason)
+
+
+def _read_so_far(text: str) -> str:
+    """As much of a text as is read: whole words, for half of one may be another symbol."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST] if text[LONGEST].isspace() else text[:LONGEST].rsplit(None, 1)[0]
+    if len(text) > 2 * MOST_TAGS and text.count("$") > MOST_TAGS:
+        text = "$".join(text.split("$", MOST_TAGS + 1)[: MOST_TAGS + 1])
+    return text

@@ -32,7 +32,7 @@ from tracker.universe import DATA, read_table
 LEXICON_VERSION: Final = 2
 
 _STRONGEST: Final = 4.0  # valence of a term, either way
-MOST: Final = 2_000  # words of a text that are read: its tone has settled long before
+MOST: Final = 800  # words of a text that are read: its tone has settled long before
 GENERAL: Final = 0.5  # what a word of VADER's that is not in our list keeps of its valence
 SLOPE: Final = 0.7  # log-odds of a bullish author per unit of evidence, fitted on tagged and labelled messages
 SETTLED: Final = 5.0  # evidence beyond which more adds little

@@ -18,10 +18,10 @@ from tracker.models import Tone
 from tracker.tone import Scorer
 
 LONG: Final = 400  # characters up to which a text is taken as a whole
-BUDGET: Final = 24_000  # characters that are scored for all mentions of a text together
+BUDGET: Final = 5_000  # characters that are scored for all mentions of a text together
 LARGEST: Final = 2_000  # characters that are scored for one of them
 LEAST: Final = 120  # and that each of them has in any case
-MOST: Final = 200  # passages that are scored; further mentions have the tone of the whole
+MOST: Final = 40  # passages that are scored; further mentions have the tone of the whole
 LONGEST: Final = 500  # characters of one sentence: who sets no marks is cut at a blank
 READ: Final = 40_000  # characters that are looked through: the longest post of any service
 

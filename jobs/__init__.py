@@ -29,7 +29,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from jobs import alerts, flush, learn, poll, prune, publish, readings, rollup, scrub, second, stream, universe
+from jobs import alerts, flush, learn, poll, prune, publish, readings, recheck, rollup, scrub, second, stream, universe
 from tracker.app import App
 from tracker.errors import StoreFatal, TrackerError
 from tracker.log import event
@@ -52,6 +52,7 @@ class Job:
 JOBS: tuple[Job, ...] = (
     Job("poll", poll.run, lambda app: app.config.jobs.tick_s, 30.0),
     Job("stream", stream.run, lambda app: app.config.jobs.tick_s, 30.0),
+    Job("recheck", recheck.run, lambda app: app.config.jobs.tick_s, 30.0),
     Job("flush", flush.run, lambda app: min(flush.LOOK_S, app.config.store.flush_s), 300.0),
     Job("rollup", rollup.run, lambda app: app.config.jobs.rollup_s, 300.0),
     Job("readings", readings.run, lambda app: app.config.jobs.readings_s, 300.0),

@@ -63,7 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a torn record is kept", "tracker/store/journal.py", "                    self._cut(self._size)\n", "                    pass\n",
            "test_journal.py::test_a_torn_last_line_is_cut_off_and_the_rest_stays"),
     Mutant("position moves though nothing was kept", _POLLER, "        try:\n            await asyncio.shield(self._keep(batch))",
-           "        self._state.streams[stream.key] = stream\n        try:\n            await asyncio.shield(self._keep(batch))",
+           "        if batch.stream is not None:\n            self._state.streams[batch.stream.key] = batch.stream\n        try:\n            await asyncio.shield(self._keep(batch))",
            "test_poller.py::test_what_cannot_be_kept_has_not_happened_and_stops_the_run"),
     Mutant("position forgotten after a failure", _INGEST, "page.cursor is not None else stream.cursor,", "page.cursor is not None else None,",
            "test_ingest.py::test_each_failure_is_a_row_and_a_wait_and_moves_nothing_else"),

@@ -29,7 +29,7 @@ from tracker.config_schema import (
     Tracker,
     Window,
 )
-from tracker.config_values import Wrong, budget, duration, size, symbol
+from tracker.config_values import Wrong, budget, duration, duration_or_off, size, symbol
 from tracker.errors import ConfigError, TrackerError
 from tracker.secret import Secret
 
@@ -229,6 +229,46 @@ def test_duration(given: object, seconds: float):
 def test_no_duration(given: object):
     with pytest.raises(Wrong):
         duration()(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("off", 0), (0, 0), ("0s", 0), ("1d", DAY), ("60s", 60), (90, 90), (" 2w ", 14 * DAY)]
+)
+def test_duration_or_off(given: object, seconds: float):
+    assert duration_or_off(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["Off", "never", "", "59s", 1, -1, False, None, [], "1000y"])
+def test_neither_duration_nor_off(given: object):
+    with pytest.raises(Wrong, match='a minute or more such as "1d", or "off"'):
+        duration_or_off(given)
+
+
+@pytest.mark.parametrize(
+    ("own", "lines", "seconds"),
+    [
+        (DAY, "", DAY),
+        (DAY, 'recheck = "off"', 0),
+        (DAY, "recheck = 0", 0),
+        (DAY, 'recheck = "2h"', 2 * HOUR),
+        (0.0, "", 0),
+        (0.0, 'recheck = "7d"', 7 * DAY),
+        (None, "", 0),
+        (None, 'recheck = "off"', 0),
+    ],
+)
+def test_how_often_stored_messages_are_asked_about(tmp_path: Path, own: float | None, lines: str, seconds: float):
+    path = tmp_path / "config.toml"
+    path.write_text(f"[sources.chirp]\n{lines}\n", encoding="utf-8")
+    known = {"chirp": dataclasses.replace(CHIRP, recheck_s=own)}
+    assert config.load(path, {}, known_sources=known).sources["chirp"].recheck_s == seconds
+
+
+def test_a_source_that_can_not_be_asked_what_is_gone_takes_no_recheck(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    path.write_text("[sources.chirp]\nrecheck = '1d'\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'sources\.chirp\.recheck: found a duration, expected "off"'):
+        config.load(path, {}, known_sources={"chirp": CHIRP})
 
 
 @pytest.mark.parametrize(
@@ -597,11 +637,11 @@ def shipped_known() -> dict[str, SourceDefaults]:
         "mastodon": dataclasses.replace(GATED, stream_name=anything, credentials=("access_token",)),
         "nostr": open_source,
         "reddit": dataclasses.replace(
-            open_source, credentials=("client_id", "client_secret", "feed_token", "feed_user")
+            open_source, credentials=("client_id", "client_secret", "feed_token", "feed_user"), recheck_s=DAY
         ),
         "stocktwits": dataclasses.replace(GATED, credentials=("access_token",)),
         "telegram": open_source,
-        "x": dataclasses.replace(open_source, credentials=("bearer_token",)),
+        "x": dataclasses.replace(open_source, credentials=("bearer_token",), recheck_s=0.0),
         "rss": dataclasses.replace(CHIRP, stream_name=anything),
         "apewisdom": CHIRP,
         "arctic_shift": open_source,
@@ -657,4 +697,5 @@ def test_commented_examples_of_the_shipped_file_are_right(tmp_path: Path):
     assert found.alerts.channels["here"].private
     assert found.extract.aliases == {"the mouse house": "DIS"}
     assert found.sources["x"].credentials == {"bearer_token": Secret("given")}
+    assert (found.sources["x"].recheck_s, found.sources["reddit"].recheck_s) == (7 * DAY, DAY)
     assert found.sources["reddit"].credentials.keys() == {"client_id", "client_secret"}

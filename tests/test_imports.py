@@ -52,8 +52,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("alerts",),
     # from the configuration to the parts
     ("parts",),
-    # telling it
-    ("notify",),
+    # telling it; asking whether what is stored is still there
+    ("notify", "recheck"),
     # everything put together
     ("app",),
     # schedules; archives through the same pipeline; the past of a stream

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -267,6 +268,32 @@ async def test_one_stamp_in_the_future_does_not_carry_the_cursor_away() -> None:
         assert "wrong" in texts(page)
         assert page.cursor == {"time_us": T0 + 1}
         assert page.covers_from == at(T0)
+
+
+@pytest.mark.parametrize("ahead_s", [60, 12 * 3600, 400 * 86_400])
+async def test_a_page_of_one_stamp_in_the_future_stays_at_the_servers_clock(ahead_s: int) -> None:
+    """There is no other event to tell that it is wrong; what comes until then must not be passed over."""
+    now = time.time_ns() // 1000
+    async with jetstream(post(now + ahead_s * SECOND, "wrong")) as server:
+        page = await fetched(server, {"time_us": now - 20 * SECOND})
+    assert texts(page) == ["wrong"]
+    assert page.cursor is not None
+    assert now - 20 * SECOND <= page.cursor["time_us"] <= time.time_ns() // 1000
+
+
+async def test_one_stamp_a_year_ahead_is_no_first_position() -> None:
+    async with jetstream(post(time.time_ns() // 1000 + 400 * 86_400 * SECOND, "wrong")) as server:
+        page = await fetched(server)
+    assert texts(page) == ["wrong"]
+    assert (page.cursor, page.gap) == (None, None)
+
+
+async def test_a_cursor_of_the_future_comes_back_to_the_servers_clock() -> None:
+    now = time.time_ns() // 1000
+    async with jetstream(post(now + 400 * 86_400 * SECOND)) as server:
+        page = await fetched(server, {"time_us": now + 300 * 86_400 * SECOND})
+    assert page.cursor is not None
+    assert now - 2 * SECOND <= page.cursor["time_us"] <= time.time_ns() // 1000
 
 
 async def test_a_broken_frame_is_a_flaw_and_the_stream_goes_on() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tracker.errors import Malformed
+from tracker.errors import Malformed, SourceError
 from tracker.http import Access, Http
 from tracker.models import Cursor, Flaw, Message, Page, Stream
 from tracker.sources import hackernews
@@ -224,3 +224,65 @@ def test_recorded_answers_are_read() -> None:
         counts[file.name] = len(items)
     # 24 hits and an item with two replies; the author's page and the empty answers hold none
     assert counts == {"algolia_2014_26_responses.json": 27, "algolia_search_20260928_trimmed.json": 2}
+
+
+# -------------------------------------------------------------------------------------------------------- re-check
+
+
+async def rechecked(answer: httpx.Response, id_: str = "77", *, own: bool = False) -> list[str]:
+    asked: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return answer
+
+    other = () if own else hackernews.OTHER_URLS
+    access = Access("hackernews", hackernews.BASE_URL, own, "tests", other_urls=other)
+    async with Http(httpx.MockTransport(server)).session(access) as client:
+        found = await hackernews.recheck(client, [id_])
+    assert asked == [f"https://hacker-news.firebaseio.com/v0/item/{id_}.json"]
+    return [str(deletion.id) for deletion in found]
+
+
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        ({"id": 77, "type": "comment", "by": "newt", "text": "frogs"}, False),
+        ({"id": 77, "type": "comment", "deleted": True}, True),
+        ({"id": 77, "type": "story", "title": "[flagged]", "dead": True}, True),
+        ({"id": 77, "deleted": False, "dead": "true"}, False),
+        ({"id": 78, "deleted": True}, False),
+        ({"deleted": True}, False),
+        (None, False),  # not known, or not visible yet
+    ],
+)
+async def test_gone_is_what_the_site_calls_deleted_or_dead(said: Any, gone: bool) -> None:
+    assert await rechecked(httpx.Response(200, text=json.dumps(said))) == (["77"] if gone else [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="<html></html>"),
+        httpx.Response(200, text=""),
+        httpx.Response(200, json=[]),
+        httpx.Response(401, json={"error": "Permission denied"}),
+        httpx.Response(404),
+        httpx.Response(429),
+        httpx.Response(500),
+    ],
+)
+async def test_what_is_no_answer_about_a_stored_message_is_an_error(answer: httpx.Response) -> None:
+    with pytest.raises(SourceError):
+        await rechecked(answer)
+
+
+async def test_with_an_address_of_ones_own_the_other_host_is_never_asked() -> None:
+    with pytest.raises(ValueError, match="only its own host is asked"):
+        await rechecked(httpx.Response(200, text="null"), own=True)
+    assert hackernews.RECHECK_ELSEWHERE
+
+
+@pytest.mark.parametrize(("id_", "can"), [("41", True), ("", False), ("4/1", False), ("٤", False), ("1" * 20, False)])
+def test_only_numbers_can_be_asked_about(id_: str, can: bool) -> None:
+    assert hackernews.recheckable(hackernews.BASE_URL, id_) is can

@@ -435,6 +435,14 @@ def test_an_error_in_place_of_a_timeline_is_told() -> None:
         mastodon.parse(b'{"error": "The access token is invalid"}')
 
 
+def test_the_statuses_of_a_search_are_read() -> None:
+    found = {"accounts": [{"id": "1"}], "statuses": [status(id_at(1)), status(id_at(2))], "hashtags": []}
+    items = mastodon.parse(json.dumps(found).encode())
+    assert [item.id for item in items if isinstance(item, Message)] == [
+        f"https://pond.example/statuses/{id_at(second)}" for second in (1, 2)
+    ]
+
+
 def test_recorded_answers_are_read() -> None:
     folder = SHARED / "samples" / "mastodon"
     if not folder.exists():
@@ -447,3 +455,74 @@ def test_recorded_answers_are_read() -> None:
     assert counts["tag_timeline_page1.json"] == 10
     assert counts["tag_timeline_page4.json"] == 0
     assert counts["status_mastodon_social_poll.json"] == 1
+
+
+# -------------------------------------------------------------------------------------------------------- re-check
+
+
+async def rechecked(answer: bytes, path: str = "/users/newt/statuses/77", **how: Any) -> list[str]:
+    """What is gone, when a server answers this about a message that was written there."""
+    async with loopback(answer) as server:
+        access = Access("mastodon", server.url, True, "tests", **how)
+        async with Http().session(access) as client:
+            found = await mastodon.recheck(client, [f"https://{server.host}{path}"])
+        assert [asked.target for asked in server.asked] == ["/api/v1/statuses/77"]
+        token = server.asked[0].headers.get("authorization")
+        assert token == ("Bearer sesame" if how else None)
+        assert all(deletion.id == f"https://{server.host}{path}" for deletion in found)
+    return [path for _ in found]
+
+
+def said(status_: int, body: Any) -> bytes:
+    return reply(status_, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/newt/statuses/77", "/ap/users/123/statuses/77", "/users/newt/statuses/77/activity"]
+)
+async def test_gone_is_what_its_own_server_has_no_record_of(path: str) -> None:
+    assert await rechecked(said(404, {"error": "Record not found"}), path) == [path]
+    assert await rechecked(said(200, status(77)), path) == []
+    assert await rechecked(said(200, status(77, "other words", edited_at="2026-10-02T00:00:00.000Z")), path) == []
+
+
+async def test_a_token_is_used_where_there_is_one() -> None:
+    credentials = {"access_token": Secret("sesame")}
+    assert await rechecked(said(404, {"error": "Record not found"}), credentials=credentials) != []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (said(404, {"error": "Not Found"}), NotFound),  # no such route: none of Mastodon's kind, or an old one
+        (reply(404, b"<html></html>"), NotFound),
+        (reply(404), NotFound),
+        (said(410, {"error": "Record not found"}), NotFound),
+        (said(401, {"error": "This method requires an authenticated user"}), AccessDenied),
+        (said(403, {"error": "This action is not allowed"}), AccessDenied),
+        (said(429, {"error": "Too many requests"}), RateLimited),
+        (said(500, {"error": "Record not found"}), Unavailable),
+        (reply(200, b"<html></html>"), Malformed),
+    ],
+)
+async def test_no_other_answer_says_that_a_message_is_gone(answer: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await rechecked(answer)
+
+
+@pytest.mark.parametrize(
+    ("uri", "can"),
+    [
+        ("https://pond.example/users/newt/statuses/77", True),
+        ("https://POND.example/ap/users/1/statuses/77", True),
+        ("https://brook.example/users/newt/statuses/77", False),
+        ("https://pond.example:8443/users/newt/statuses/77", False),
+        ("https://pond.example/users/newt/statuses/77?x=1", False),
+        ("http://pond.example/users/newt/statuses/77", False),
+        ("https://pond.example/notes/77", False),
+        ("https://pond.example/users/a/b/statuses/77", False),
+        ("https://[pond", False),
+    ],
+)
+def test_only_what_was_written_on_the_server_itself_can_be_asked_about(uri: str, can: bool) -> None:
+    assert mastodon.recheckable("https://pond.example", uri) is can

@@ -698,3 +698,93 @@ def recording(name: str) -> bytes:
     if not path.exists():
         pytest.skip("the recordings are not here (TRACKER_SHARED)")
     return path.read_bytes()
+
+
+# -------------------------------------------------------------------------------------------------------- re-check
+
+KEYS = {"client_id": "app", "client_secret": "hush"}
+
+
+async def rechecked(body: Any, *ids: str, status: int = 200, credentials: dict[str, str] | None = None) -> list[str]:
+    """What of ``ids`` is gone, when /api/info answers ``body``."""
+    reddit._tokens.clear()
+    asked: list[httpx.Request] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/access_token"):
+            return httpx.Response(200, json={"access_token": "t"})
+        asked.append(request)
+        return httpx.Response(status, content=body if isinstance(body, bytes) else json.dumps(body).encode())
+
+    wanted = KEYS if credentials is None else credentials
+    async with client_of(server, credentials=wanted, base_url="https://mirror.example") as client:
+        found = await reddit.recheck(client, ids)
+    assert [request.url.params["id"] for request in asked] == [",".join(ids)]
+    assert {request.url.path for request in asked} == {"/api/info"}
+    assert all(deletion == Deletion("reddit", id=deletion.id) for deletion in found)
+    return [str(deletion.id) for deletion in found]
+
+
+def info(*things: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    found = []
+    for name, said in things:
+        words = {"title": "a pond", "selftext": "frogs"} if name.startswith("t3_") else {"body": "frogs"}
+        data = {"name": name, "author": "newt", "created_utc": 1.0, "edited": False, **words, **said}
+        found.append({"kind": name[:2], "data": data})
+    return {"kind": "Listing", "data": {"children": found, "after": None}}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "gone"),
+    [
+        ("t3_a", {}, False),
+        ("t3_a", {"edited": 1_772_000_000.0, "selftext": "toads"}, False),
+        ("t3_a", {"author": "[deleted]", "selftext": "[deleted]"}, True),
+        ("t3_a", {"removed_by_category": "moderator", "selftext": "[removed]"}, True),
+        ("t3_a", {"removed_by_category": "deleted"}, True),
+        ("t3_a", {"author": "[deleted]"}, True),  # the account is gone, its words are not: nothing may tell who it was
+        ("t3_a", {"selftext": "[removed]"}, False),  # words of a living person
+        ("t3_a", {"author": None}, False),  # an author that is not told is not one that is gone
+        ("t3_a", {"title": None}, False),
+        ("t1_a", {"author": "[deleted]", "body": "[removed]"}, True),
+        ("t1_a", {"author": "[deleted]", "body": "[deleted]"}, True),
+        ("t1_a", {"score_hidden": True}, False),
+    ],
+)
+async def test_gone_is_what_reddit_lists_as_removed_or_as_nobodys(name: str, said: dict[str, Any], gone: bool) -> None:
+    assert await rechecked(info((name, said), ("t3_b", {})), name, "t3_b") == ([name] if gone else [])
+
+
+async def test_what_reddit_leaves_out_is_not_shown_to_us_and_not_gone() -> None:
+    assert await rechecked(info(("t3_b", {})), "t3_a", "t3_b") == []
+    assert await rechecked(info(), "t3_a", "t3_b") == []
+
+
+async def test_nothing_is_said_of_what_was_not_asked_about() -> None:
+    dead = {"author": "[deleted]", "selftext": "[deleted]"}
+    assert await rechecked(info(("t3_z", dead), ("t3_a", dead), ("t3_a", dead)), "t3_a") == ["t3_a"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (200, b"<html>whoa there, pardner!</html>", Malformed),
+        (200, b"", Malformed),
+        (200, b'{"message": "Forbidden", "error": 403}', Malformed),
+        (200, b'{"kind": "Listing", "data": {"children": null}}', Malformed),
+        (403, b"<html>blocked</html>", AccessDenied),
+        (404, b'{"message": "Not Found", "error": 404}', NotFound),
+        (500, b"", SourceError),
+        (429, b"", SourceError),
+    ],
+)
+async def test_what_is_no_answer_about_stored_messages_is_an_error(
+    status: int, body: bytes, error: type[SourceError]
+) -> None:
+    with pytest.raises(error):
+        await rechecked(body, "t3_a", status=status)
+
+
+async def test_feeds_can_not_be_asked_about_stored_messages() -> None:
+    with pytest.raises(AccessDenied, match="client_id"):
+        await rechecked(info(), "t3_a", credentials={"feed_token": "t", "feed_user": "newt"})

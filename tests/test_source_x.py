@@ -279,3 +279,92 @@ def test_an_id_carries_its_time_where_the_answer_has_none() -> None:
     (item,) = x.parse(b'{"data": [{"id": "1578000000000000002", "text": "kelp"}], "meta": {"result_count": 1}}')
     assert isinstance(item, Message)
     assert item.created_at == datetime(2022, 10, 6, 12, 31, 32, 479000, tzinfo=UTC)
+
+
+# -------------------------------------------------------------------------------------------------------- re-check
+
+
+def missing(id_: str, **said: Any) -> dict[str, Any]:
+    return {
+        "value": id_, "detail": f"Could not find tweet with ids: [{id_}].", "title": "Not Found Error", "resource_type": "tweet",
+        "parameter": "ids", "resource_id": id_, "type": "https://api.twitter.com/2/problems/resource-not-found", **said,
+    }  # fmt: skip
+
+
+async def rechecked(answer: httpx.Response, *ids: str, bearer: str | None = "sesame") -> list[str]:
+    asked: list[httpx.Request] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answer
+
+    credentials = {"bearer_token": Secret(bearer)} if bearer else {}
+    access = Access("x", x.BASE_URL, False, "tests", credentials=credentials)
+    async with Http(httpx.MockTransport(server)).session(access) as client:
+        found = await x.recheck(client, ids)
+    assert [(request.url.path, request.url.params["ids"]) for request in asked] == [("/2/tweets", ",".join(ids))]
+    assert asked[0].headers["Authorization"] == "Bearer sesame"
+    return [str(deletion.id) for deletion in found]
+
+
+def told(*errors: Any, shown: tuple[str, ...] = ()) -> httpx.Response:
+    data = [{"id": id_, "text": "frogs"} for id_ in shown]
+    return httpx.Response(
+        200, json={**({"data": data} if data else {}), **({"errors": list(errors)} if errors else {})}
+    )
+
+
+async def test_gone_is_what_x_can_not_find() -> None:
+    assert await rechecked(told(missing("2"), shown=("1", "3")), "1", "2", "3") == ["2"]
+    assert await rechecked(told(missing("1"), missing("2", type="https://api.x.com/2/problems/resource-not-found")), "1", "2") == ["1", "2"]  # fmt: skip
+    assert await rechecked(told(shown=("1",)), "1") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "https://api.twitter.com/2/problems/not-authorized-for-resource", "title": "Authorization Error"},
+        {"type": "about:blank"},
+        {"type": None},
+        {"resource_type": "user"},
+        {"parameter": "referenced_tweets.id"},
+        {"resource_id": None},
+        {"resource_id": "9"},
+    ],
+)
+async def test_what_x_does_not_show_or_says_of_others_is_not_gone(said: dict[str, Any]) -> None:
+    assert await rechecked(told(missing("1", **said), shown=("2",)), "1", "2") == []
+
+
+async def test_what_is_left_out_without_a_word_or_shown_all_the_same_is_not_gone() -> None:
+    assert await rechecked(told(shown=("2",)), "1", "2") == []
+    assert await rechecked(told(missing("1"), "odd", None, shown=("1",)), "1") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(200, text="<html></html>"), Malformed),
+        (httpx.Response(200, json={}), Malformed),
+        (httpx.Response(200, json=[]), Malformed),
+        (httpx.Response(200, json={"errors": {"1": "gone"}}), Malformed),
+        (httpx.Response(401, json={"title": "Unauthorized"}), AccessDenied),
+        (httpx.Response(404), SourceError),
+        (httpx.Response(429, json=missing("1")), SourceError),
+        (httpx.Response(503), SourceError),
+    ],
+)
+async def test_what_is_no_answer_about_stored_messages_is_an_error(
+    answer: httpx.Response, error: type[SourceError]
+) -> None:
+    with pytest.raises(error):
+        await rechecked(answer, "1")
+
+
+async def test_without_a_token_nobody_is_asked_about_stored_messages() -> None:
+    with pytest.raises(AccessDenied, match="bearer_token"):
+        await rechecked(told(missing("1")), "1", bearer=None)
+
+
+def test_reads_are_billed_so_it_is_off_unless_configured() -> None:
+    assert x.RECHECK_EVERY == 0

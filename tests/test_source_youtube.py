@@ -451,3 +451,73 @@ def test_recorded_answers_are_read() -> None:
         counts[file.name] = len(items)
     assert counts["comment_threads_by_video_paged_1.json"] == 5
     assert counts["comments_by_parent_paged_2.json"] == 1
+
+
+# -------------------------------------------------------------------------------------------------------- re-check
+
+
+async def rechecked(answer: bytes, *ids: str, key: str | None = KEY) -> list[str]:
+    async with loopback(answer) as server:
+        credentials = {"key": Secret(key)} if key else {}
+        access = Access("youtube", f"{server.url}/youtube/v3", True, "tests", credentials=credentials)
+        async with HTTP.session(access) as client:
+            found = await youtube.recheck(client, ids)
+        (asked,) = server.asked
+    address = urlsplit(asked.target)
+    assert address.path == "/youtube/v3/comments"
+    assert parse_qs(address.query) == {"part": ["id"], "id": [",".join(ids)], "key": [KEY]}
+    return [str(deletion.id) for deletion in found]
+
+
+def comments(*ids: Any, **said: Any) -> bytes:
+    items = [{"kind": "youtube#comment", "id": id_} for id_ in ids]
+    return reply(200, json.dumps({"kind": "youtube#commentListResponse", "items": items, **said}).encode())
+
+
+async def test_gone_is_what_a_whole_answer_leaves_out() -> None:
+    assert await rechecked(comments("pond1", "pond3"), "pond1", "pond2", "pond3", "pond4") == ["pond2", "pond4"]
+    assert await rechecked(comments("pond1", "pond2"), "pond1", "pond2") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        comments(),  # a blank answer is doubted
+        comments("pond1", nextPageToken="more"),
+        comments("pond1", None),
+        comments("pond1", "brook7"),
+        reply(200, json.dumps({"kind": "youtube#commentListResponse"}).encode()),
+        refusal(404, "commentNotFound", "youtube.comment"),  # of several: it does not say which
+    ],
+)
+async def test_an_answer_that_is_not_whole_says_nothing(answer: bytes) -> None:
+    assert await rechecked(answer, "pond1", "pond2") == []
+
+
+async def test_of_a_single_comment_the_api_may_say_that_it_is_gone() -> None:
+    assert await rechecked(refusal(404, "commentNotFound", "youtube.comment"), "pond1") == ["pond1"]
+    assert await rechecked(comments(), "pond1") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (reply(200, b"<html></html>"), Malformed),
+        (reply(200, b"{}"), Malformed),
+        (reply(200, b'{"kind": "youtube#videoListResponse", "items": [{"id": "pond1"}]}'), Malformed),
+        (reply(200, b'{"kind": "youtube#commentListResponse", "items": null}'), Malformed),
+        (refusal(403, "quotaExceeded"), RateLimited),
+        (refusal(403, "forbidden"), AccessDenied),
+        (refusal(404, "videoNotFound", "youtube.video"), NotFound),
+        (reply(404, b"<html></html>"), NotFound),
+        (reply(500), Unavailable),
+    ],
+)
+async def test_what_is_no_answer_about_stored_comments_is_an_error(answer: bytes, error: type[SourceError]) -> None:
+    with pytest.raises(error):
+        await rechecked(answer, "pond1", "pond2")
+
+
+async def test_without_a_key_nobody_is_asked_about_stored_comments() -> None:
+    with pytest.raises(AccessDenied, match="key"):
+        await rechecked(comments(), "pond1", key=None)

@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import Malformed
 from tracker.models import Deletion, Flaw, Headline, Item, Message, OptionTotals, PriceBar, Rank
-from tracker.sources import BackfillSource, Source, archive_parsers, brings, load, names, service_of
+from tracker.sources import BackfillSource, RecheckSource, Source, archive_parsers, brings, load, names, service_of
 from tracker.wire import from_iso
 
 TESTS = Path(__file__).parent
@@ -225,6 +226,33 @@ def test_a_source_that_can_go_back_does_it_as_agreed(name: str) -> None:
         asked = list(inspect.signature(BackfillSource.backfill).parameters)[1:]
         assert list(inspect.signature(source.backfill).parameters) == asked
         assert not inspect.iscoroutinefunction(source.backfill), "it gives stretches one after the other"
+
+
+@every_source
+def test_a_source_says_how_it_learns_of_deletions_and_can_be_asked_as_agreed(name: str) -> None:
+    source = load(name)
+    said = getattr(source, "DELETIONS", None)
+    assert (said is not None) == (brings(name) == "talk"), "of talk it has to be said, of nothing else"
+    assert said is None or (said and "\n" not in said)
+    assert isinstance(source, RecheckSource) == hasattr(source, "RECHECK")
+    if not isinstance(source, RecheckSource):
+        return
+    assert 1 <= source.RECHECK <= 100
+    assert isinstance(source.RECHECK_EVERY, float)
+    assert source.RECHECK_EVERY == 0 or source.RECHECK_EVERY >= 3600
+    assert set(source.RECHECK_NEEDS) <= set(source.CREDENTIALS)
+    assert isinstance(source.RECHECK_ELSEWHERE, bool)
+    assert not source.RECHECK_ELSEWHERE or getattr(source, "OTHER_URLS", ())
+    for function in ("recheckable", "recheck"):
+        asked = list(inspect.signature(getattr(RecheckSource, function)).parameters)[1:]
+        assert list(inspect.signature(getattr(source, function)).parameters) == asked, function
+    assert inspect.iscoroutinefunction(source.recheck)
+    assert service_of(name) == name, "what is stored of it has its name"
+    assert "Re-check:" in (source.__doc__ or "")
+    with suppress(ValueError):
+        assert source.stream_name("recheck") != "recheck", "attempts are kept under this name"
+    for id_ in ("", " ", "a,b", "1 2", "../x", "\x00"):
+        assert not source.recheckable(source.BASE_URL, id_), "several are sent as one list"
 
 
 @every_source

@@ -25,10 +25,12 @@ from tracker.learn_apart import learn_apart
 from tracker.log import Changes, event
 from tracker.models import Batch, ToneRow
 from tracker.notify import NextTime, Teller
+from tracker.pacing import share_of
 from tracker.parts import (
     analysis_of,
     learned_from,
     model_of,
+    not_rechecked,
     prepare_store,
     scorer_of,
     store_of,
@@ -38,6 +40,7 @@ from tracker.parts import (
 )
 from tracker.poller import Poller
 from tracker.promotion import load_standing
+from tracker.recheck import Rechecker
 from tracker.store.scrub import next_rewrite
 from tracker.store.universe import load_lists, load_priors
 from tracker.tone.second import SecondOpinion, load_second
@@ -78,6 +81,10 @@ class App:
             targets, self.http, self.analysis, self.clock, self.keep,
             concurrency=config.jobs.concurrency, deadline_s=config.jobs.poll_deadline_s,
         )  # fmt: skip
+        asked = {name: settings.recheck_s for name, settings in config.sources.items() if settings.enabled and not_rechecked(settings) is None}  # fmt: skip
+        self.rechecker = Rechecker(
+            asked, self.poller, self.store, self.http, self.analysis, self.clock, self.in_store, config.jobs.poll_deadline_s
+        )  # fmt: skip
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -111,9 +118,10 @@ class App:
         self._prepared = True
 
     def _load(self) -> None:
-        longest = max((target.budget.seconds for target in self.poller.targets.values()), default=0.0)
+        longest = max((share_of(target.budget).seconds for target in self.poller.targets.values()), default=0.0)
         standing = self.store.standing(self.clock.now() - timedelta(seconds=longest))
         self.poller.stand(standing.streams, standing.limits, standing.used)
+        self.rechecker.stand(standing.rechecks)
         retired = [
             stream
             for stream in standing.streams
@@ -145,11 +153,19 @@ class App:
 
     def poll_due(self, *, push: bool | None = None) -> list[asyncio.Task[None]]:
         """Start what is due, unless what was brought can't be put away."""
+        return self.poller.tick(push=push) if self._may_ask() else []
+
+    def recheck(self) -> list[asyncio.Task[None]]:
+        """Ask whether what is stored is still there, one request to each source that is due, as far as polls leave room."""
+        return self.rechecker.tick() if self._may_ask() else []
+
+    def _may_ask(self) -> bool:
+        """False while what is brought can't be put away."""
         if self.stopping.is_set():
-            return []
+            return False
         if self.poller.failure is not None:
             self.fail(self.poller.failure)
-            return []
+            return False
         if self.store.full:
             if self._changes.changed("full", True):
                 event(
@@ -158,11 +174,9 @@ class App:
                     "polling pauses: the journal is full and the database can't be written",
                     journal=str(self.store.journal.path),
                 )
-            return []
+            return False
         self._changes.changed("full", False)
-        if self._short_of_disk():
-            return []
-        return self.poller.tick(push=push)
+        return not self._short_of_disk()
 
     def _short_of_disk(self) -> bool:
         folder = os.statvfs(self.store.opening.path.parent)

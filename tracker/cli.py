@@ -118,9 +118,9 @@ async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
 @click.option("--now", callback=moment, metavar="TIME", help="Set the clock.")
 @with_context
 def once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> None:
-    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, scrub, prune, universe, learn (default:
+    """Every due job once, then exit. Jobs: poll, rollup, readings, alerts, publish, scrub, prune, universe, learn, recheck (default:
     the first four)."""
-    known = ("poll", "rollup", "readings", "alerts", "publish", "scrub", "prune", "universe", "learn")
+    known = ("poll", "rollup", "readings", "alerts", "publish", "scrub", "prune", "universe", "learn", "recheck")
     for name in jobs:
         if name not in known:
             raise BadInput("unknown job", name, f"expected one of {', '.join(known)}")
@@ -146,9 +146,14 @@ async def _once(config: Config, jobs: tuple[str, ...], now: datetime | None) -> 
                 await settle(tasks)
                 if now is not None:
                     break
-        if {"poll", "readings", "rollup"} & set(jobs):  # what waits in the journal is to be rolled up as well
+        if "recheck" in jobs:
+            while tasks := app.recheck():  # as far as its share of the budgets goes; the next run goes on
+                await settle(tasks)
+        if {"poll", "readings", "rollup", "recheck"} & set(
+            jobs
+        ):  # what waits in the journal is to be rolled up as well
             await app.flush(wait_s=10.0)
-        if "rollup" in jobs or "poll" in jobs:
+        if {"rollup", "poll", "recheck"} & set(jobs):
             await app.rollup()
         if "publish" in jobs:
             await app.publish()

@@ -14,7 +14,7 @@ import click
 from tracker import sources
 from tracker.config import Config, SourceSettings
 from tracker.errors import StoreLocked, TrackerError
-from tracker.parts import store_of
+from tracker.parts import not_rechecked, store_of
 from tracker.render import table
 from tracker.store.migrate import stored_version
 from tracker.store.upkeep import doubles
@@ -106,9 +106,27 @@ def _sources(config: Config) -> list[Verdict]:
             if settings.enabled
             else f"off: {settings.off_reason}"
         )
-        parts = [state, f"brings {sources.brings(name)}", f"terms: {module.TERMS}", *_keys(name, settings)]
+        parts = [
+            state,
+            f"brings {sources.brings(name)}",
+            f"terms: {module.TERMS}",
+            *_deletions(settings),
+            *_keys(name, settings),
+        ]
         found.append(Verdict(f"source {name}", True if settings.enabled else None, "; ".join(parts)))
     return found
+
+
+def _deletions(settings: SourceSettings) -> list[str]:
+    """How we learn of what was deleted there; nothing for what is no talk."""
+    said = getattr(sources.load(settings.name), "DELETIONS", None)
+    if said is None:
+        return []
+    if not isinstance(sources.load(settings.name), sources.RecheckSource):
+        return [f"deletions: {said}"]
+    reason = not_rechecked(settings)
+    asked = f"asked every {settings.recheck_s / 86_400:g} d" if reason is None else f"NOT asked: {reason}"
+    return [f"deletions: {said} ({asked})"]
 
 
 def _why_on(settings: SourceSettings) -> str:

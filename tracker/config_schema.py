@@ -49,6 +49,9 @@ class SourceDefaults:
     show: bool = True  # people may read its messages in briefs and reports; False: they are only counted
     overlap_s: float | None = None  # in place of the general one of [http]; None: that one
     max_pages: int | None = None  # in place of the general one of [http]; None: that one
+    recheck_s: float | None = (
+        None  # between two passes over what is stored, 0: only if configured; None: it can't be asked
+    )
 
 
 # ------------------------------------------------------------------------------------- the tables of config.toml
@@ -122,6 +125,7 @@ class SourceSettings:
     keep: str  # "all" messages, or only those with "mentions"
     show: bool  # its messages stand in briefs and reports; False: they are only counted
     acknowledge_terms: bool  # the operator has read the terms and takes the consequences
+    recheck_s: float  # seconds between two passes that ask whether what is stored is still there; 0: it is not asked
     credentials: Mapping[str, Secret] = field(default_factory=_nothing)  # only those that were given
 
 

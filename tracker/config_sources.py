@@ -81,6 +81,7 @@ def _source(
         keep=table.take("keep", _keep, own.keep),
         show=table.take("show", v.flag, own.show),
         acknowledge_terms=acknowledged,
+        recheck_s=_recheck(table, own),
         credentials=_credentials(table, own.credentials),
     )
     table.close()
@@ -94,6 +95,14 @@ def _off_reason(wanted: bool, said: bool, unacknowledged: bool, streams: bool) -
     if unacknowledged:
         return "its terms are not acknowledged (read them, then acknowledge_terms = true)"
     return None if streams else "no streams configured"
+
+
+def _recheck(table: t.Table, own: SourceDefaults) -> float:
+    """Seconds between two passes over what is stored, 0 for none; a source that can't be asked takes nothing else."""
+    found = table.take("recheck", v.duration_or_off, own.recheck_s or 0.0)
+    if found and own.recheck_s is None:
+        table.notes.problem(table.at("recheck"), "a duration", '"off": this source can not be asked what is gone')
+    return found
 
 
 def _streams(name: str, table: t.Table, own: SourceDefaults, symbols: tuple[str, ...]) -> tuple[str, ...]:

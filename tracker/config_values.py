@@ -153,6 +153,14 @@ def duration(low: float = SHORTEST) -> Callable[[object], float]:
     return convert
 
 
+def duration_or_off(value: object) -> float:
+    """Seconds as ``duration`` reads them, a minute or more; 0 for "off" or 0."""
+    found = 0.0 if value == "off" else _measure(value, _DURATION, _UNITS)
+    if found is None or (found and not 60 <= found <= LONGEST):
+        raise Wrong('a duration of a minute or more such as "1d", or "off"')
+    return found
+
+
 def size(value: object) -> int:
     """Bytes, from "16MB" (millions), "64KiB" (times 1024) or a bare number of bytes."""
     found = _measure(value, _SIZE, _SIZES)

@@ -416,7 +416,9 @@ class PollReport:
     error: str | None = None
     retry_after_s: float | None = None  # what the server asked for
     covers_from: datetime | None = None
-    brings: Brings = "talk"
+    brings: Brings | Literal["recheck"] = (
+        "talk"  # recheck: nothing new was looked for, only whether what is stored stands
+    )
 
     @property
     def up(self) -> bool:
@@ -430,6 +432,24 @@ class Limit:
     scope: str  # source:reddit or host:www.reddit.com
     not_before: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckRow:
+    """One pass over what is stored of a source, asking whether it is still there: a row of ``rechecks``."""
+
+    source: str  # service
+    began_at: datetime  # messages that were first known before it are asked about
+    place_at: datetime | None = None  # created_at of the last message behind it; None: at its beginning
+    place_id: str | None = None  # and its id
+    asked: int = 0  # messages that were answered for
+    gone: int = 0  # of these, told to be gone
+    requests: int = 0
+    failures: int = 0  # failed attempts in a row
+    last_at: datetime | None = None  # end of the last attempt
+    next_at: datetime | None = None  # not asked before; None: at once
+    ended_at: datetime | None = None  # None: there is more to ask about
+    error: str | None = None  # what was wrong with the last attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,4 +469,5 @@ class Batch:
     ranks: tuple[RankRow, ...] = ()
     bars: tuple[BarRow, ...] = ()
     options: tuple[OptionRow, ...] = ()
+    recheck: RecheckRow | None = None  # where a pass over what is stored stands after this
     fetched_at: datetime = field(kw_only=True)  # the point-in-time axis; batches are committed in its order

@@ -177,6 +177,15 @@ class Budget:
         return sorted(min(moment, now) for moment in used if moment > now - timedelta(seconds=self.seconds))
 
 
+SHARE = 4  # one in so many of a source's requests may be spent beside its polls
+
+
+def share_of(budget: Budget) -> Budget:
+    """What may be spent beside the polls: a quarter of the requests; of fewer than four, one in a span that holds four."""
+    spans = max(1.0, SHARE / budget.requests)
+    return Budget(max(1, budget.requests // SHARE), budget.seconds * spans)
+
+
 def bound_on_load(next_at: datetime, now: datetime, longest_s: float) -> datetime:
     """A stored moment as it may be believed after a restart.
 

@@ -44,6 +44,7 @@ def source_defaults() -> dict[str, SourceDefaults]:
             needs_acknowledgement=source.NEEDS_ACKNOWLEDGEMENT, credentials=source.CREDENTIALS, stream_name=source.stream_name,
             default_streams=source.streams, keep=source.KEEP, overlap_s=getattr(source, "OVERLAP", None),
             max_pages=getattr(source, "MAX_PAGES", None), show=getattr(source, "SHOW", True),
+            recheck_s=source.RECHECK_EVERY if isinstance(source, sources.RecheckSource) else None,
         )  # fmt: skip
     return found
 
@@ -75,6 +76,21 @@ def target_of(settings: SourceSettings, gates: dict[str, Gate]) -> Target:
     )
     homes = _homes(settings, plan, gates)
     return Target(settings.name, sources.load(settings.name), plan, Budget(*settings.budget), settings.streams, homes)
+
+
+def not_rechecked(settings: SourceSettings) -> str | None:
+    """Why a source is not asked whether what is stored of it is still there; None when it is, while it is on."""
+    source = sources.load(settings.name)
+    if not isinstance(source, sources.RecheckSource):
+        return "there is nobody to ask"
+    if not settings.recheck_s:
+        return "recheck is off"
+    missing = [name for name in source.RECHECK_NEEDS if name not in settings.credentials]
+    if missing:
+        return f"it takes {' and '.join(missing)}"
+    if source.RECHECK_ELSEWHERE and settings.own_base_url:
+        return "another host answers than the base_url, and is left alone"
+    return None
 
 
 def _homes(settings: SourceSettings, plan: PollPlan, gates: dict[str, Gate]) -> dict[str, PollPlan]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from tracker.http import Http, Tally
 from tracker.ingest import Analysis, Attempt, Outcome, PollPlan, conclude, poll
 from tracker.log import event
 from tracker.models import Batch, Limit, Stream
-from tracker.pacing import MAX_NAMED_WAIT_S, Budget, bound_on_load
+from tracker.pacing import MAX_NAMED_WAIT_S, Budget, bound_on_load, share_of
 from tracker.sources import PushSource, Source
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,11 @@ class Target:
     def pool_of(self, stream: str) -> str:
         """Whose budget a stream draws on: its source's, or its host's where it lives on one of its own."""
         return f"{self.name} {self.homes[stream].scope}" if stream in self.homes else self.name
+
+    @property
+    def beside(self) -> str:
+        """The pool of what is asked beside the polls: a share of the budget."""
+        return f"{self.name} beside"
 
     @property
     def push(self) -> bool:
@@ -104,6 +109,18 @@ def who_is_due(
     return [(target, stream, left[pool] // planned[pool]) for target, stream, pool in pools]
 
 
+def has_room_beside(target: Target, state: _State, steady: datetime, slots: int) -> bool:
+    """True when one request may go out beside a source's polls: those that run and those that are due come first. Pure."""
+    if slots < 1 or state.not_before.get(target.plan.scope, steady) > steady:
+        return False
+    running = sum(allowed for (source, _), allowed in state.allowed.items() if source == target.name)
+    due = sum(
+        key[0] == target.name and key not in state.running and when <= steady for key, when in state.due_at.items()
+    )
+    left = target.budget.left(steady, state.used.get(target.name, ())) - running - due
+    return left > 0 and share_of(target.budget).left(steady, state.used.get(target.beside, ())) > 0
+
+
 def requests_of(target: Target) -> int:
     """The most that one poll makes: a page each, or the one that opens a connection."""
     return 1 if target.push else max(1, target.plan.access.max_pages)
@@ -155,7 +172,7 @@ class Poller:
                 self._state.streams[stream.key] = stream
                 self._state.due_at[stream.key] = (bound_on_load(due, now, longest) if due is not None else now) + shift
             moments = [when + shift for when, requests in used.get(target.name, ()) for _ in range(requests)]
-            for pool in {target.name, *map(target.pool_of, target.streams)}:
+            for pool in {target.name, target.beside, *map(target.pool_of, target.streams)}:
                 # which host each went to is not kept: each host counts them all, and waits a little longer
                 self._state.used[pool] = list(moments)
         for limit in limits:
@@ -167,7 +184,7 @@ class Poller:
 
     def tick(self, *, push: bool | None = None) -> list[asyncio.Task[None]]:
         """Start a poll of every stream that is due; returns at once. ``push`` True or False looks at such streams only."""
-        slots = self._concurrency - sum(1 for source, _ in self._state.running if not self.targets[source].push)
+        slots = self._slots()
         started: list[asyncio.Task[None]] = []
         for target, stream, left in who_is_due(self.targets, self._state, self._clock.steady(), slots, push):
             self._state.allowed[stream.key] = min(left, requests_of(target))
@@ -178,6 +195,22 @@ class Poller:
             task.add_done_callback(partial(self._over, stream.key))
             started.append(task)
         return started
+
+    def start_beside(
+        self, name: str, stream: str, run: Callable[[], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[None] | None:
+        """Start ``run``, which makes one request to a source beside its polls; None where that has to wait."""
+        target, key = self.targets[name], (name, stream)
+        if key in self._state.running or not has_room_beside(target, self._state, self._clock.steady(), self._slots()):
+            return None
+        self._state.allowed[key] = 1
+        task = asyncio.create_task(run(), name=f"{name}/{stream}")
+        self._state.running[key] = task
+        task.add_done_callback(partial(self._over, key))
+        return task
+
+    def _slots(self) -> int:
+        return self._concurrency - sum(1 for source, _ in self._state.running if not self.targets[source].push)
 
     def _over(self, key: Key, task: asyncio.Task[None]) -> None:
         self._state.running.pop(key, None)
@@ -194,6 +227,16 @@ class Poller:
     async def take(self, name: str, outcome: Outcome) -> None:
         """Keep an outcome that somebody else made of a source (a backfill), with all that follows from it."""
         await self._finish(self.targets[name], outcome)
+
+    async def take_beside(self, name: str, outcome: Outcome) -> None:
+        """Keep the outcome of what was asked beside the polls; its limits hold for them too, no stream moves."""
+        target = self.targets[name]
+        outcome = await self._durable(outcome)
+        requests = outcome.batch.report.requests
+        self._count(target.name, requests, target.budget)
+        self._count(target.beside, requests, share_of(target.budget))
+        if self.outcomes is not None:
+            self.outcomes.append(outcome)
 
     async def drain(self, wait_s: float) -> None:
         """Let polls in hand finish for ``wait_s`` seconds, then give them up: their cursors have not moved."""
@@ -293,9 +336,20 @@ class Poller:
             )
 
     async def _finish(self, target: Target, outcome: Outcome) -> None:
-        """Durable first; only then does the stream move on. A cursor that is not kept has not moved.
+        """Durable first; only then does the stream move on. A cursor that is not kept has not moved."""
+        outcome = await self._durable(outcome)
+        stream = outcome.batch.stream
+        assert stream is not None
+        self._state.streams[stream.key] = stream
+        self._state.due_at[stream.key] = self._clock.steady() + timedelta(seconds=outcome.wait_s)
+        self._count(target.pool_of(stream.name), outcome.batch.report.requests, target.budget)
+        self._tell(target, outcome)
+        if self.outcomes is not None:
+            self.outcomes.append(outcome)
 
-        Of two limits on one scope the longer one stands: a poll that was under way may come home with a shorter one.
+    async def _durable(self, outcome: Outcome) -> Outcome:
+        """Kept, with those of its limits that stand: of two on one scope the longer one, as a poll that was under way
+        may come home with a shorter one.
         """
         until = self._clock.steady() + timedelta(seconds=outcome.wait_s)
         limits = tuple(
@@ -303,9 +357,6 @@ class Poller:
         )
         self._state.not_before.update({limit.scope: until for limit in limits})
         batch = replace(outcome.batch, limits=limits)
-        outcome = replace(outcome, batch=batch)
-        stream = batch.stream
-        assert stream is not None
         try:
             await asyncio.shield(self._keep(batch))
         except asyncio.CancelledError:
@@ -313,17 +364,14 @@ class Poller:
         except BaseException as error:
             self.failure = error
             raise
+        return replace(outcome, batch=batch)
+
+    def _count(self, pool: str, requests: int, budget: Budget) -> None:
+        """These requests were made just now."""
         steady = self._clock.steady()
-        self._state.streams[stream.key] = stream
-        self._state.due_at[stream.key] = steady + timedelta(seconds=outcome.wait_s)
-        pool = target.pool_of(stream.name)
-        used = self._state.used.setdefault(pool, [])
-        used.extend([steady] * batch.report.requests)
-        horizon = steady - timedelta(seconds=target.budget.seconds)
+        horizon = steady - timedelta(seconds=budget.seconds)
+        used = [*self._state.used.get(pool, ()), *[steady] * requests]
         self._state.used[pool] = [when for when in used if when > horizon]
-        self._tell(target, outcome)
-        if self.outcomes is not None:
-            self.outcomes.append(outcome)
 
     def _tell(self, target: Target, outcome: Outcome) -> None:
         """One line a poll at debug; one line a change, of the source as a whole, that everybody sees."""

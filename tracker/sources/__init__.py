@@ -13,11 +13,13 @@ Optional beside them, where there is something to say:
     OTHER_URLS  hosts beside BASE_URL's that it may ask
     OVERLAP, MAX_PAGES   in place of those of [http]
     ARCHIVE     replay format -> parser of one archived line or document
+    DELETIONS   one line: how we learn that something was deleted there, or that we do not
     home(stream) -> address   where that stream lives, for a source whose streams live on many hosts: its requests
                 go there and nowhere else, and limits and budget hold for each host by itself
 
 A push source has ``listen`` beside ``fetch``: it stays connected and yields a page every so often. A source whose
-wire can go back has ``backfill``, and one that brings the messages of another service says whose in ``SERVICE``. A
+wire can go back has ``backfill``, and one that brings the messages of another service says whose in ``SERVICE``. One
+that deletes without a word, and answers whether a message is still there, has ``recheck`` (see ``RecheckSource``). A
 source never sees the store, the configuration, the clock or another source.
 """
 
@@ -25,11 +27,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from tracker.models import Brings, Cursor, Item, Page, Stream, Stretch
+from tracker.models import Brings, Cursor, Deletion, Item, Page, Stream, Stretch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -92,6 +94,29 @@ class BackfillSource(Protocol):
         its source's own, as a cursor is; None ends the backfill. Each stretch says which part of the span has come
         whole by now (``covers``), and the last one what of it can't be had (``gap``). Items outside the span may
         come along: they are left out.
+        """
+
+
+@runtime_checkable
+class RecheckSource(Protocol):
+    """A source that can be asked whether what is stored of it is still there."""
+
+    # how many messages one request asks about
+    RECHECK: int
+    # seconds between the beginnings of two passes over what is stored, unless configured; 0: only if configured
+    RECHECK_EVERY: float
+    # credentials without which it can't be asked
+    RECHECK_NEEDS: tuple[str, ...]
+    # another host answers (one of OTHER_URLS): with a base_url of the operator's nobody is asked
+    RECHECK_ELSEWHERE: bool
+
+    def recheckable(self, base_url: str, id_: str) -> bool:
+        """True for the id of a message that ``base_url`` can be asked about."""
+
+    async def recheck(self, client: Client, ids: Sequence[str]) -> list[Deletion]:
+        """Those of ``ids`` (at most RECHECK) of which the answer to one request says that they are gone; SourceError.
+
+        Only a positive sign counts. What can't be read, is not shown to us or is not spoken of is not gone.
         """
 
 

@@ -45,6 +45,7 @@ INTERVAL = 900.0
 BUDGET = (60, 60.0)
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "all"
+DELETIONS = "told by the archive as far as it knew; what went later is found where reddit is asked"
 
 _SOURCE: Final = "arctic_shift"
 _LIMITS: Final = (100, 50, 25)  # what to ask for when more is too slow

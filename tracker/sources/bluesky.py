@@ -44,6 +44,7 @@ INTERVAL = 5.0
 BUDGET = (60, 60.0)
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+DELETIONS = "announced by the stream, and kept to within a minute"
 OVERLAP = 5.0  # seconds; the default of this source in place of the general one
 
 _SOURCE: Final = "bluesky"
@@ -53,7 +54,7 @@ _READ_AHEAD: Final = 10_000  # events held while a page is being stored: a serve
 _MAX_EVENT: Final = 65_536  # characters; a post has 3,000 at most, and thousands of events are held at a time
 _IDLE_S: Final = 0.5  # a drain is over when nothing came for so long after something did
 _CLAMP_US: Final = 5_000_000  # servers stamp the same event a little differently
-_JUMP_US: Final = 86_400_000_000  # a stamp a day ahead of its page's middle is not believed
+_JUMP_US: Final = 86_400_000_000  # a stamp a day ahead of its page's middle, or of the clock, is not believed
 _EARLIEST_US: Final = 1_000_000_000_000_000  # below this Jetstream takes a cursor for a sequence number
 _LATEST_US: Final = 10_000_000_000_000_000  # the year 2286
 _GONE: Final = ("deleted", "takendown")  # suspended and deactivated accounts may come back as they were
@@ -162,15 +163,17 @@ async def _connected(
     client: Client, path: str, params: list[tuple[str, str]], known: int | None, idle_s: float | None
 ) -> AsyncGenerator[Page, None]:
     """The pages of one connection; _Misplaced where it can't begin at the number that it was given."""
-    track = _Track(known, client.access.base_url.rstrip("/"))
+    loop = asyncio.get_running_loop()
     events: asyncio.Queue[_Event | Exception] = asyncio.Queue(_READ_AHEAD)
     async with _opened(client, path, params) as socket:
+        opened, served_us = loop.time(), _micros(socket.served_at)
+        track = _Track(known, client.access.base_url.rstrip("/"), served_us)
         reading = asyncio.create_task(_read_ahead(socket, events, client.access.watchdog_s))
         try:
             while True:
                 batch, failure = await _collect(events, client.access.page_every_s, idle_s)
                 if batch or failure is None:
-                    yield track.page(batch)
+                    yield track.page(batch, served_us + round((loop.time() - opened) * 1e6))
                 if failure is not None:
                     raise failure
         finally:
@@ -243,17 +246,19 @@ async def _collect(
 class _Track:
     """What one connection has shown so far: decides on the cursor, the coverage and whether something was lost."""
 
-    def __init__(self, known: int | None, host: str) -> None:
-        self.known = known  # newest time of the stored cursor: everything up to it is in the store
-        self._newest = known  # never goes back
+    def __init__(self, known: int | None, host: str, now_us: int) -> None:
+        # newest time of the stored cursor: everything up to it is in the store; one that ran ahead comes back to now
+        self.known = None if known is None else min(known, now_us)
+        self._newest = self.known  # never goes back, and never beyond the server's clock
         self._seq: int | None = None  # number of the last event, where the server counts them
         self._host = host  # whose number that is
         self._heard = False
         self._since: int | None = None  # from where on the pages count as listened to, once a post has come
         self._posts = False  # news of accounts alone are no sign that posts would come: the watchdog says the same
 
-    def page(self, batch: list[_Event]) -> Page:
-        times = _believed([event.time_us for event in batch if event.time_us is not None])
+    def page(self, batch: list[_Event], now_us: int) -> Page:
+        """One page; ``now_us`` is the server's clock where it tells it, else ours."""
+        times = _believed([event.time_us for event in batch if event.time_us is not None], now_us)
         gap = None
         # until the first event nobody can tell whether the server went back as far as it was asked to
         since = self._newest if self._posts else self._since
@@ -278,12 +283,15 @@ class _Track:
         )
 
 
-def _believed(times: list[int]) -> list[int]:
-    """The times without those far ahead of the rest: one wrong stamp must not carry the cursor into the future."""
+def _believed(times: list[int], now_us: int) -> list[int]:
+    """The times without those far ahead of the rest or of the clock, none of them later than now.
+
+    One wrong stamp must not carry the cursor into the future, where everything until then would be passed over.
+    """
     if not times:
         return []
-    middle = median_low(times)
-    return [time_us for time_us in times if time_us <= middle + _JUMP_US]
+    latest = min(median_low(times), now_us) + _JUMP_US
+    return [min(time_us, now_us) for time_us in times if time_us <= latest]
 
 
 def _known(cursor: Cursor | None) -> int | None:

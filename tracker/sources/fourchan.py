@@ -45,6 +45,7 @@ MAX_PAGES = 1  # per poll: the next one, a second later, goes on
 OVERLAP = 120.0  # a post shows up within seconds
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+DELETIONS = "not announced, and nobody to ask: threads are gone within days, deleted or not"
 SHOW = False  # much of it is abusive: counted, and shown to nobody who has not asked for it
 
 _SOURCE: Final = "fourchan"

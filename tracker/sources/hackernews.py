@@ -10,18 +10,22 @@ Streams: ``new`` (all stories and comments; only those with a mention are kept) 
 
 Quirks: optional keys are null in old answers and absent in new ones. Texts are HTML. Dead and deleted messages are not
 visible, they go missing. ``typoTolerance=false`` is a must, or near words match.
+
+Re-check: the site's own interface (Firebase) tells of each message whether it is ``deleted`` or ``dead`` (taken away by
+moderators or by votes); both are gone for everybody else. It is asked about one message at a time, has no published
+limit, and shares our budget. ``null`` means that it knows nothing, which is no deletion. No terms ask for this.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 
 from tracker.errors import Malformed
 from tracker.http import Client
-from tracker.models import Cursor, Flaw, Item, Message, Page, Stream, Stretch
+from tracker.models import Cursor, Deletion, Flaw, Item, Message, Page, Stream, Stretch
 from tracker.walk import Ask, Leaf, known_at, walk, walk_past
 from tracker.wire import SAMPLE_BYTES, clean, count, from_epoch, from_iso, html_to_text, load_json, text_id, unescape
 
@@ -33,6 +37,13 @@ INTERVAL = 120.0
 BUDGET = (1000, 3600.0)
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+ITEMS_URL = "https://hacker-news.firebaseio.com/v0"  # the site's own interface, by number
+OTHER_URLS = (ITEMS_URL,)
+DELETIONS = "not announced, found by asking the site itself"
+RECHECK = 1
+RECHECK_EVERY = 604_800.0  # nobody's terms ask for it
+RECHECK_NEEDS: tuple[str, ...] = ()
+RECHECK_ELSEWHERE = True  # a search does not tell what is deleted from what it has not indexed
 
 PAGE_SIZE = 100
 REACHABLE = 1000  # hits of one search that paging shows
@@ -69,6 +80,23 @@ def backfill(
     """Everything of a span: a search can be entered at any second."""
     ask = _asker(client, stream, math.floor(since.timestamp()))
     return walk_past(ask, since, until, place, start=f"{math.ceil(until.timestamp())}:0", dead_end=_DEAD_END)
+
+
+def recheckable(base_url: str, id_: str) -> bool:
+    """True for a number."""
+    return id_.isascii() and id_.isdecimal() and len(id_) < 16
+
+
+async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
+    """The message, if the site says that it is deleted or dead."""
+    answer = await client.get(f"{ITEMS_URL}/item/{ids[0]}.json")
+    document = load_json(answer.body, "hackernews")
+    if document is None:
+        return []
+    if not isinstance(document, dict):
+        raise Malformed("not a message", "hackernews", body=answer.body[:SAMPLE_BYTES])
+    told = document.get("deleted") is True or document.get("dead") is True
+    return [Deletion("hackernews", id=ids[0])] if told and text_id(document.get("id")) == ids[0] else []
 
 
 def _asker(client: Client, stream: Stream, since: int | None) -> Ask:

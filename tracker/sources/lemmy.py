@@ -40,6 +40,7 @@ INTERVAL = 300.0
 BUDGET = (30, 300.0)
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+DELETIONS = "told by flags as long as a list still shows the message, later not at all"
 
 _SOURCE: Final = "lemmy"
 _LIMIT: Final = 50

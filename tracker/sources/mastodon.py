@@ -21,19 +21,23 @@ Quirks: an id is the server's own, ``uri`` is the same everywhere and is ours. T
 the text. Edits are seen while they are within the overlap, with the time of the edit as revision. Deletions are not
 announced without a streaming token: a message that is gone (404) goes missing silently. Votes of a running poll may be
 hidden: unknown, not 0. No cashtags: ``$NVDA`` is plain text and can't be asked for.
+
+Re-check: ``/api/v1/statuses/ID``, one stored message at a time, of those that were written on the server that we ask: only of
+these do we know its number, and only it knows for sure. Gone is what it answers 404 with the words of a missing record,
+and nothing else: a server that wants a token (401), or is none of Mastodon's kind, says nothing about a message.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from tracker.errors import AccessDenied, Malformed, NotFound, SourceError
-from tracker.models import Ballot, BallotOption, Cursor, Flaw, Gap, Item, Message, Page, Stream, Stretch
+from tracker.models import Ballot, BallotOption, Cursor, Deletion, Flaw, Gap, Item, Message, Page, Stream, Stretch
 from tracker.wire import (
     EARLIEST,
     FUTURE_SLACK,
@@ -58,6 +62,11 @@ INTERVAL = 300.0
 BUDGET = (150, 300.0)
 CREDENTIALS = ("access_token",)
 KEEP = "mentions"
+DELETIONS = "not announced, found by asking; only of what was written on the server that is asked"
+RECHECK = 1
+RECHECK_EVERY = 86_400.0
+RECHECK_NEEDS: tuple[str, ...] = ()
+RECHECK_ELSEWHERE = False
 
 _SOURCE: Final = "mastodon"
 _LIMIT: Final = 40
@@ -68,6 +77,7 @@ _GENERAL: Final = "tag/stocks+investing+stockmarket+wallstreetbets"
 
 _TAG = re.compile(r"\w{1,100}")
 _ID = re.compile(r"[0-9]{1,19}")
+_OWN = re.compile(r"/(?:ap/)?users/[^/?#]{1,255}/statuses/([0-9]{1,19})(?:/activity)?")  # path of a uri, its number
 _LANG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{1,11}")
 
@@ -191,17 +201,29 @@ async def backfill(
         state = replace(await _look(client, state), looked=1.0)
         yield Stretch((), _going(state))
     state = replace(state, at=max(_id_at(since), state.at or 0))
-    end = _id_at(until)
+    heard, end = _number((place or {}).get("heard")) or state.at, _id_at(until)
+    forward = (place or {}).get("forward") is True  # it has been seen to page forward
+    assert heard is not None
     while state.at is not None:
         answer = await _ask(client, stream.name, state)
         document = load_json(answer.body, stream.name)
-        newest = max(_usable_ids(document, answer.served_at), default=None)
+        items, ids = tuple(_items(document, answer.body)), _usable_ids(document, answer.served_at)
+        newest, oldest = max(ids, default=None), min(ids, default=None)
         if newest is not None and _time(newest) < EARLIEST:
             raise Malformed("ids that do not count time: this server can't be entered at a moment", _SOURCE)
-        is_over = newest is None or newest <= state.at or newest >= end
-        covers = (_time(state.at), until if is_over or newest is None else _time(newest))
+        if oldest is not None and oldest <= state.at:  # the newest ones, whatever it was asked for
+            reached = min(max(heard, oldest), end)
+            gap = Gap(_time(heard), _time(reached), _IGNORED) if reached > heard else None
+            yield Stretch(items, None, (_time(reached), until) if reached < end else None, gap)
+            return
+        # a full page may be the newest one whatever was asked for: the next answer tells, until then nothing is claimed
+        forward = forward or state.at != _id_at(since)
+        doubtful = len(document) >= _LIMIT and not forward
+        is_over = newest is None or (newest >= end and not doubtful)
+        covers = None if doubtful else (_time(heard), until if is_over or newest is None else _time(newest))
+        heard = heard if doubtful or newest is None else newest
         state = replace(state, at=None if is_over else newest)
-        yield Stretch(tuple(_items(document, answer.body)), None if is_over else _going(state), covers)
+        yield Stretch(items, None if is_over else {**_going(state), "heard": _text(heard), "forward": forward}, covers)
 
 
 def _going(state: _State) -> Cursor:
@@ -298,17 +320,61 @@ def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC)
 
 
+# ------------------------------------------------------------------------------------------------------ re-check
+
+
+def recheckable(base_url: str, id_: str) -> bool:
+    """True for a message that was written on the server at ``base_url``."""
+    return _own_number(base_url, id_) is not None
+
+
+async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
+    """The message, if its own server has no such record any more."""
+    number = _own_number(client.access.base_url, ids[0])
+    if number is None:
+        return []
+    try:
+        answer = await client.get(f"/api/v1/statuses/{number}", headers=_bearer(client))
+    except NotFound as error:
+        if error.http_status == 404 and _says_missing(error.body):
+            return [Deletion(_SOURCE, id=ids[0])]
+        raise
+    load_json(answer.body, _SOURCE)  # a page of something else is a failure, not a sign of life
+    return []
+
+
+def _own_number(base_url: str, id_: str) -> str | None:
+    """The number of a message on the server itself, out of its uri; None for one of another server."""
+    try:
+        uri, base = urlsplit(id_), urlsplit(base_url)
+    except ValueError:
+        return None
+    found = _OWN.fullmatch(f"{uri.path}?{uri.query}#{uri.fragment}".removesuffix("?#"))
+    return found[1] if found and uri.scheme == "https" and uri.netloc.lower() == base.netloc.lower() else None
+
+
+def _says_missing(body: bytes | None) -> bool:
+    """True for the answer of a server that has looked for a record and found none; no route is told in other words."""
+    try:
+        told = load_json(body or b"", _SOURCE)
+    except Malformed:
+        return False
+    return isinstance(told, dict) and told.get("error") == "Record not found"
+
+
 # -------------------------------------------------------------------------------------------------------- parsing
 
 
 def parse(body: bytes) -> list[Item]:
-    """Items of a timeline, or of one status; Malformed for anything else."""
+    """Items of a timeline, of a search, or of one status; Malformed for anything else."""
     return _items(load_json(body, _SOURCE), body)
 
 
 def _items(document: Any, body: bytes) -> list[Item]:
     if isinstance(document, dict) and "content" in document and "uri" in document:
         document = [document]
+    if isinstance(document, dict) and isinstance(document.get("statuses"), list):
+        document = document["statuses"]
     if isinstance(document, dict) and isinstance(document.get("error"), str):
         raise Malformed("an error in place of a timeline", _SOURCE, (clean(document["error"]) or "")[:200])
     if not isinstance(document, list):

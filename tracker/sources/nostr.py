@@ -50,6 +50,7 @@ INTERVAL = 30.0
 BUDGET = (30, 300.0)
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "mentions"
+DELETIONS = "announced (kind 5), and kept to where we know that the same key wrote the note"
 
 _SOURCE: Final = "nostr"
 _GENERAL: Final = ("investing", "stockmarket", "stocks", "wallstreetbets")

@@ -18,6 +18,10 @@ about 1,000 messages; what lies beyond is recorded as a gap. We page with ``afte
 A post may carry a poll (JSON only: ``poll_data``): the title asks, the options are answers, ``total_vote_count`` is how many
 people have voted and ``voting_end_timestamp`` (milliseconds) when voting ends. While it runs the options have no
 ``vote_count``: their votes are unknown, not 0. We see the state at each time that a page with the post is read.
+
+Re-check: with an app ``/api/info`` is asked about a hundred stored messages at a time. What it lists as removed, or as
+written by ``[deleted]``, is gone: of a deleted account Reddit wants nothing kept that tells who it was. What it leaves
+out is not: deleted messages are listed as such, left out is what we are not shown (a subreddit that went private).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +67,11 @@ BUDGET = (1, 60.0)
 MAX_PAGES = 1  # per poll, unless configured: one page is the whole budget of a minute
 CREDENTIALS = ("client_id", "client_secret", "feed_token", "feed_user")
 KEEP = "all"
+DELETIONS = "seen while a listing still shows the message, later only by asking"
+RECHECK = 100
+RECHECK_EVERY = 86_400.0  # Reddit's rules for its data: gone within two days
+RECHECK_NEEDS = ("client_id", "client_secret")  # the feeds have one request a minute, and can't be asked by id
+RECHECK_ELSEWHERE = False
 
 _SOURCE: Final = "reddit"
 _LIMIT: Final = 100
@@ -138,6 +147,33 @@ def backfill(
         return await ask_leaf(client, stream.name, _Place.of(token), {})
 
     return walk_past(ask, since, until, place, dead_end=_DEAD_END)
+
+
+def recheckable(base_url: str, id_: str) -> bool:
+    """True for a fullname."""
+    return FULLNAME.fullmatch(id_) is not None
+
+
+async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
+    """Those of the messages that Reddit lists as removed, or as nobody's any more."""
+    if not _has_app(client):
+        raise AccessDenied("a credential is missing", _SOURCE, "set client_id and client_secret")
+    base = "" if client.access.own_base_url else OAUTH_URL
+    response = await _get_with_token(client, f"{base}/api/info", {"id": ",".join(ids), "raw_json": 1}, {})
+    document = load_json(response.body, _SOURCE)
+    if not _is_listing(document):
+        raise Malformed("not a listing", _SOURCE, body=response.body[:SAMPLE_BYTES])
+    gone: dict[str, Deletion] = {}
+    for index, thing in enumerate(_children(document, response.body)):
+        kind = thing.get("kind") if isinstance(thing, dict) else None
+        data = thing.get("data") if isinstance(thing, dict) else None
+        if kind not in ("t1", "t3") or not isinstance(data, dict):
+            continue
+        item = from_data(kind, data, f"data.children[{index}]")
+        nobodys = isinstance(item, Message) and data.get("author") == "[deleted]"
+        if (isinstance(item, Deletion) or nobodys) and isinstance(item, Deletion | Message) and item.id in ids:
+            gone[str(item.id)] = Deletion(_SOURCE, id=item.id)
+    return list(gone.values())
 
 
 def _has_app(client: Client) -> bool:

@@ -40,6 +40,7 @@ INTERVAL = 120.0
 BUDGET = (120, 3600.0)
 CREDENTIALS = ("access_token",)
 KEEP = "all"
+DELETIONS = "not announced, and nobody to ask without breaking its terms"
 
 PAGE_SIZE = 30
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,19}")

@@ -50,6 +50,7 @@ BUDGET = (12, 60.0)
 MAX_PAGES = 5
 CREDENTIALS: tuple[str, ...] = ()
 KEEP = "all"
+DELETIONS = "not announced, and nobody to ask: a hole in a channel proves nothing"
 
 _SOURCE: Final = "telegram"
 _SITE: Final = "https://t.me"

@@ -14,12 +14,16 @@ the watch-list, joined with OR, as many streams as the length of a query makes n
 
 Quirks: ``text`` is HTML-escaped once. Without ``tweet.fields`` there is no time. Counts hold no messages. Archives come
 as classic v1.1 objects, one a line, as v2 answers, and as recordings ``[{request, status, headers, body}]``.
+
+Re-check: ``GET /tweets?ids=`` tells of a hundred stored messages at a time which can't be found. X bills each message
+that it shows, so this is off unless ``recheck`` is configured; whoever keeps texts for long has to. Messages that are not
+shown to us (``not-authorized-for-resource``: a protected or suspended account) stay: that may end, a deletion does not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +42,11 @@ INTERVAL = 7200.0
 BUDGET = (20, 86400.0)
 CREDENTIALS = ("bearer_token",)
 KEEP = "all"
+DELETIONS = "not announced, found by asking; what X shows of that is billed"
+RECHECK = 100
+RECHECK_EVERY = 0.0  # each message that is still there costs as much as a new one
+RECHECK_NEEDS = ("bearer_token",)
+RECHECK_ELSEWHERE = False
 
 QUERY_LENGTH = 512  # characters that the self-serve tiers allow in one query
 _FIELDS = "created_at,public_metrics,entities,lang,author_id,referenced_tweets,in_reply_to_user_id"
@@ -121,6 +130,35 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
         return Leaf(items, following, answer.served_at, complete=bounded and following is None)
 
     return await walk(ask, cursor, overlap_s=client.access.overlap_s, pages=client.access.max_pages, dead_end=_DEAD_END)
+
+
+def recheckable(base_url: str, id_: str) -> bool:
+    """True for a number."""
+    return id_.isascii() and id_.isdecimal() and len(id_) < 20
+
+
+async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
+    """Those of the messages that X can't find."""
+    bearer = client.credential("bearer_token")
+    if not bearer:
+        raise AccessDenied("a credential is missing", "x", "set bearer_token, the API can't be read without one")
+    answer = await client.get("/tweets", params={"ids": ",".join(ids)}, headers={"Authorization": f"Bearer {bearer}"})
+    document = load_json(answer.body, "x")
+    if not isinstance(document, dict) or not ("data" in document or "errors" in document):
+        raise Malformed("expected an object with data or errors", "x", body=answer.body[:SAMPLE_BYTES])
+    errors, data = document.get("errors", []), document.get("data", [])
+    if not isinstance(errors, list) or not isinstance(data, list):
+        raise Malformed("data and errors are no lists", "x", body=answer.body[:SAMPLE_BYTES])
+    shown = {text_id(raw.get("id")) for raw in data if isinstance(raw, dict)}
+    missing = {text_id(error.get("resource_id")) for error in errors if isinstance(error, dict) and _is_missing(error)}
+    return [Deletion("x", id=id_) for id_ in ids if id_ in missing - shown]
+
+
+def _is_missing(error: dict[str, Any]) -> bool:
+    """True for the error that says that there is no message of that id."""
+    kind = error.get("type")
+    named = error.get("resource_type") == "tweet" and error.get("parameter") == "ids"
+    return named and isinstance(kind, str) and kind.endswith("/problems/resource-not-found")
 
 
 def parse(body: bytes) -> list[Item]:

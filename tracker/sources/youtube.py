@@ -16,12 +16,15 @@ Quirks: comments come newest first, replies only with their thread, at most five
 comment are not seen. A comment that is gone goes missing. An edit has a time of its own (``updatedAt``). Comments may
 be switched off: such a video is left alone. ``textOriginal`` is not always there; ``textDisplay`` is plain, as that is
 what we ask for. Every request costs, refused ones too.
+
+Re-check: ``comments?id=`` gives those of fifty stored comments that are still there, for one unit; the others are gone. An
+answer that holds none at all is doubted: a whole page of comments is rarely deleted, and an answer may be blank.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
@@ -30,7 +33,7 @@ from zoneinfo import ZoneInfo
 
 from tracker.errors import AccessDenied, Malformed, NotFound, RateLimited, SourceError
 from tracker.http import Client
-from tracker.models import Cursor, Flaw, Gap, Item, Message, Page, Stream
+from tracker.models import Cursor, Deletion, Flaw, Gap, Item, Message, Page, Stream
 from tracker.walk import Leaf, walk
 from tracker.wire import SAMPLE_BYTES, clean, count, from_iso, load_json, text_id
 
@@ -43,6 +46,11 @@ BUDGET = (9_500, 86_400.0)  # a unit each; the rest of the day's quota is left t
 MAX_PAGES = 15
 CREDENTIALS = ("key",)
 KEEP = "mentions"
+DELETIONS = "not announced, found by asking"
+RECHECK = 50
+RECHECK_EVERY = 604_800.0  # well within the 30 days after which the API's terms want stored data looked at again
+RECHECK_NEEDS = ("key",)
+RECHECK_ELSEWHERE = False
 
 _SOURCE: Final = "youtube"
 _FOLLOWED: Final = 10  # videos of a channel or of a search
@@ -97,6 +105,30 @@ async def fetch(client: Client, stream: Stream, cursor: Cursor | None) -> Page:
     if kind == "video":
         return await _comments(api, what, cursor, client.access.max_pages)
     return await _round(api, kind, what, _State.of(cursor))
+
+
+def recheckable(base_url: str, id_: str) -> bool:
+    """True for the id of a comment."""
+    return _COMMENT.fullmatch(id_) is not None
+
+
+async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
+    """Those of the comments that are missing from a whole answer that holds others of them."""
+    key = client.credential("key")
+    if not key:
+        raise AccessDenied("a credential is missing", _SOURCE, "set key, the API can't be read without one")
+    try:
+        document, _ = await _Api(client, key).get("/comments", {"part": "id", "id": ",".join(ids)})
+    except NotFound as error:
+        if b"commentNotFound" not in (error.body or b""):
+            raise
+        return [Deletion(_SOURCE, id=ids[0])] if len(ids) == 1 else []  # of several it does not say which
+    if document["kind"] != "youtube#commentListResponse":
+        raise Malformed("expected a list of comments", _SOURCE, document["kind"])
+    held = [text_id(_in(raw, "id")) for raw in _entries(document)]
+    # a page of more, an entry that can't be read, or a comment that was not asked for: not the whole of our answer
+    whole = "nextPageToken" not in document and all(id_ in ids for id_ in held)
+    return [Deletion(_SOURCE, id=id_) for id_ in ids if id_ not in held] if whole and held else []
 
 
 class _DayIsOver(RateLimited):

@@ -15,8 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from tracker.errors import StoreFatal
-from tracker.models import Batch, Limit, Stream, ToneRow
-from tracker.store import derive, migrate, rescore, scrub, second, state, universe, upkeep
+from tracker.models import Batch, Limit, RecheckRow, Stream, ToneRow
+from tracker.store import derive, migrate, recheck, rescore, scrub, second, state, universe, upkeep
 from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
 from tracker.store.journal import Journal
 from tracker.store.sqlfiles import folder
@@ -34,6 +34,7 @@ class Standing:
     streams: tuple[Stream, ...]
     limits: tuple[Limit, ...]
     used: Mapping[str, Sequence[tuple[datetime, int]]]  # source -> (when, requests) of its recent polls
+    rechecks: tuple[RecheckRow, ...] = ()  # the newest pass of each source
 
 
 class Store:
@@ -103,13 +104,23 @@ class Store:
             streams = {stream.key: stream for stream in state.load_streams(connection)}
             limits = {limit.scope: limit for limit in state.load_limits(connection)}
             used = state.requests_since(connection, since)
+            rechecks = {row.source: row for row in recheck.load_rechecks(connection)}
         self.journal.load(applied)
         for _, batch in self.journal.waiting:
             if batch.stream is not None:
                 streams[batch.stream.key] = batch.stream
             limits.update({limit.scope: limit for limit in batch.limits})
+            if batch.recheck is not None:
+                rechecks[batch.recheck.source] = batch.recheck
             used.setdefault(batch.report.source, []).append((batch.report.started_at, batch.report.requests))
-        return Standing(tuple(streams.values()), tuple(limits.values()), used)
+        return Standing(tuple(streams.values()), tuple(limits.values()), used, tuple(rechecks.values()))
+
+    def next_to_recheck(
+        self, source: str, known_before: datetime, after: recheck.Place | None, limit: int, wait_s: float = 5.0
+    ) -> list[recheck.Place]:
+        """(created_at, id) of the messages that a pass asks about next."""
+        with self.reading(wait_s) as connection:
+            return recheck.next_messages(connection, source, known_before, after, limit)
 
     # ------------------------------------------------------------------------------------------------ writing
 

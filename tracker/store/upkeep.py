@@ -54,6 +54,12 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
                AND NOT (starts_with(stream, 'backfill/') AND covers_from IS NOT NULL)""",
             naive_utc(polls_before),
         )
+        # the newest pass says when the next one may begin
+        connection.execute(
+            """DELETE FROM rechecks WHERE began_at < ?
+               AND (source, began_at) NOT IN (SELECT (source, max(began_at)) FROM rechecks GROUP BY source)""",
+            [naive_utc(polls_before)],
+        )
         if texts:
             scrub.mark(connection, "retention")
         # a stream replays a few days at most: older tombstones can't meet their message again

@@ -19,6 +19,7 @@ from tracker.store.aside import write_aside
 from tracker.store.ballots import drop_ballots, write_ballots
 from tracker.store.columns import insert_columns, stage
 from tracker.store.connect import Connection, naive_utc
+from tracker.store.recheck import save_rechecks
 from tracker.store.state import save_streams
 
 MESSAGE = {
@@ -356,6 +357,9 @@ def _write_attempts(connection: Connection, batches: Sequence[Batch], added: lis
                 "INSERT OR REPLACE INTO limits VALUES (?, ?, ?, ?)",
                 [limit.scope, naive_utc(limit.not_before), limit.reason, _since(batch.fetched_at)],
             )
+    passes = [batch.recheck for batch in batches if batch.recheck is not None]
+    # each as it stands at the end
+    save_rechecks(connection, {(row.source, row.began_at): row for row in passes}.values())
     save_streams(connection, {batch.stream.key: batch.stream for batch in batches if batch.stream is not None}.values())
 
 

@@ -138,7 +138,15 @@ def configured(folder: Path, url: str) -> Path:
     on = f'[sources.bluesky]\nenabled = true\nbase_url = "{url}"\nkeep = "all"\n'
     path = folder / "config.toml"
     path.write_text(
-        "\n".join(['[tracker]\ncontact = "bench@pond.example"\n', on, *off, "[universe]\nenabled = false\n"]),
+        "\n".join(
+            [
+                '[tracker]\ncontact = "bench@pond.example"\n',
+                on,
+                *off,
+                "[universe]\nenabled = false\n",
+                "[web]\nenabled = false\n",
+            ]
+        ),
         encoding="utf-8",
     )
     return path

@@ -33,6 +33,7 @@ from jobs import alerts, flush, learn, poll, prune, publish, readings, recheck, 
 from tracker.app import App
 from tracker.errors import StoreFatal, TrackerError
 from tracker.log import event
+from tracker.pulse import LOOK_S, Pulse
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ JOBS: tuple[Job, ...] = (
 def build(scheduler: AsyncIOScheduler, app: App, jobs: Sequence[Job] = JOBS) -> None:
     """Put the timetable on a scheduler that has not been started."""
     for job in jobs:
+        app.pulse.expect(job.name, max(0.05, job.every_s(app)), job.deadline_s)
         scheduler.add_job(
             _guarded(job, app), IntervalTrigger(seconds=max(0.05, job.every_s(app)), timezone=UTC), id=job.name,
             next_run_time=datetime.now(UTC) + timedelta(seconds=0 if job.every_s(app) <= 60 else 30),
@@ -87,18 +89,26 @@ def scheduler() -> AsyncIOScheduler:
 
 def _guarded(job: Job, app: App) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
+        failed: str | None = "an error of ours"
+        app.pulse.began(job.name)
         try:
             async with asyncio.timeout(job.deadline_s):
                 await job.run(app)
+            failed = None
         except asyncio.CancelledError:
             if not app.stopping.is_set():  # at the end whoever is still at it is sent home: that is no failure
                 raise
         except TimeoutError:
+            failed = "it took too long and was given up"
             event(log, "error", "a job took too long and was given up", job=job.name, deadline_s=job.deadline_s)
         except StoreFatal as error:
+            failed = error.message
             app.fail(error)
         except TrackerError as error:
+            failed = error.message
             event(log, "error", "a job failed; it is tried again at its next time", job=job.name, reason=str(error))
+        finally:
+            app.pulse.ended(job.name, failed)
 
     return run
 
@@ -122,6 +132,15 @@ async def guard(scheduler: AsyncIOScheduler, every_s: float = 1.0, wall: Callabl
         if abs(step) > STEP_S:
             event(log, "warning", "the clock was set; all jobs run at once", by_s=round(step, 1))
             rearm(scheduler)
+
+
+async def listen_for_stalls(pulse: Pulse) -> None:
+    """Ask the loop to be on time, again and again, and write down how late it was."""
+    while True:
+        asked = pulse.monotonic()
+        await asyncio.sleep(LOOK_S)
+        now = pulse.monotonic()
+        pulse.stalls.late(now, max(0.0, now - asked - LOOK_S))
 
 
 def rearm(scheduler: AsyncIOScheduler) -> None:

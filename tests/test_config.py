@@ -27,6 +27,7 @@ from tracker.config_schema import (
     Store,
     Tone,
     Tracker,
+    Web,
     Window,
 )
 from tracker.config_values import Wrong, budget, duration, duration_or_off, size, symbol
@@ -572,6 +573,18 @@ def test_an_address_of_a_channel_is_a_secret_as_are_its_parts(write):
         assert not [secret for secret in masked if secret in text]
 
 
+def test_where_the_web_listens_and_under_which_names(write):
+    found = write("[web]\nhost = 'FE80::1'\nport = 0\nallowed_hosts = ['Tracker.LAN', 'tracker.lan', '::1']\n").web
+    assert found == Web(True, "fe80::1", 0, ("tracker.lan", "::1"))
+    assert not write("[web]\nenabled = false\n").web.enabled
+
+
+@pytest.mark.parametrize("given", ["", "a:80", "http://a", "a/b", "a b", "[::1]", "*", "x@y", "1::2::3"])
+def test_what_is_no_host_is_refused(write, given: str):
+    with pytest.raises(ConfigError, match=r"web.host: found .*expected (a host name|text that is not empty)"):
+        write(f"[web]\nhost = '{given}'\n")
+
+
 def test_rules_are_in_force_key_by_key(write):
     rows = dict(config.in_force(write(RULE + "when = 'buzz > 3'\n")))
     assert rows["alerts.rules.r.comparison.column"] == "buzz"
@@ -672,6 +685,7 @@ def test_shipped_file_states_the_defaults():
     assert found.alerts == Alerts()
     assert found.tracker == Tracker(data_dir=SHIPPED.parent / "data")
     assert found.store == Store(path=found.tracker.data_dir / "tracker.duckdb")
+    assert found.web == Web()
 
 
 def test_shipped_file_mentions_every_key():

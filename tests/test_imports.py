@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("version",),  # tracker/__init__.py
     # values and errors; the two clocks; what is done to bare text
-    ("models", "rows", "errors", "secret", "clock", "text"),
+    ("models", "rows", "errors", "secret", "clock", "text", "pulse", "systemd"),
     # what comes over the wire; what is written to the log; what is configured; which symbols exist
     ("wire", "log", "config", "universe"),
     # deciding: pure, each of them
@@ -50,14 +50,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("brief", "plot", "backtest"),
     # what is worth telling: pure
     ("alerts",),
+    # how the tracker itself does: pure
+    ("vitals",),
     # from the configuration to the parts
     ("parts",),
     # telling it; asking whether what is stored is still there
     ("notify", "recheck"),
     # everything put together
     ("app",),
-    # schedules; archives through the same pipeline; the past of a stream
-    ("jobs", "replay", "backfill"),
+    # schedules; what others may read of it over HTTP; archives through the same pipeline; the past of a stream
+    ("jobs", "web", "replay", "backfill"),
     # the composition root: nothing imports it
     ("cli",),
 )
@@ -83,6 +85,9 @@ OWNERS: dict[str, frozenset[str]] = {
     "tzdata": frozenset(),  # found by the standard library
     "apprise": frozenset({"notify"}),
     "ahocorasick_rs": frozenset({"mentions"}),
+    "starlette": frozenset({"web"}),
+    "uvicorn": frozenset({"web"}),
+    "prometheus_client": frozenset({"web"}),
 }
 EXTRAS: dict[str, frozenset[str]] = {
     "matplotlib": frozenset({"plot"}),
@@ -173,7 +178,7 @@ def test_every_package_that_the_project_needs_is_owned_and_no_other_is_imported(
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [needed for name, extra in project["optional-dependencies"].items() if name != "dev" for needed in extra]
     for needed, owners in ((project["dependencies"], OWNERS), (extras, EXTRAS)):
-        names = {requirement.split(">")[0].split("=")[0].strip().lower() for requirement in needed}
+        names = {requirement.split(">")[0].split("=")[0].strip().lower().replace("-", "_") for requirement in needed}
         assert names == {package.lower() for package in owners}
     tops = {name.split(".")[0] for module in modules().values() for name in imported(module.tree)}
     assert tops - set(sys.stdlib_module_names) - {"tracker", "jobs"} == {

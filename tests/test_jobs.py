@@ -23,6 +23,7 @@ from tracker.app import App
 from tracker.config_alerts import crontab
 from tracker.errors import BadInput, StoreFatal, StoreLocked, TrackerError
 from tracker.parts import load_config
+from tracker.pulse import Pulse
 
 ROOT = Path(__file__).resolve().parent.parent
 FAR = 1000.0  # seconds: later than any test
@@ -33,6 +34,7 @@ class FakeApp:
 
     def __init__(self) -> None:
         self.failures: list[BaseException] = []
+        self.pulse = Pulse()
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)

@@ -373,3 +373,16 @@ def test_a_flush_up_to_a_moment_leaves_what_is_younger(tmp_path: Path) -> None:
     assert store.flush(until=NOON + timedelta(seconds=2)).added == 2
     assert store.waiting == 1
     assert rows(store, STORED) == [("m1",), ("m2",)]
+
+
+def test_a_journal_of_a_later_state_is_refused_and_kept_and_nothing_of_it_waits(tmp_path: Path) -> None:
+    later = journal(tmp_path, applied=4)
+    for number in (1, 2):
+        later.append(batch(number))
+    before = later.path.read_bytes()
+    earlier = Journal(later.path, PLENTY)
+    with pytest.raises(StoreError, match="begins with record 5, the database ends with 3"):
+        earlier.load(3)
+    assert earlier.waiting == []
+    assert later.path.read_bytes() == before
+    assert [number for number, _ in journal(tmp_path, applied=4).waiting] == [5, 6]

@@ -28,6 +28,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "store": {"flush": "500ms"},
     "jobs": {"tick": "100ms", "rollup": "1s"},
     "universe": {"enabled": False},
+    "web": {"enabled": False},
 }  # fmt: skip
 SOURCE: dict[str, dict[str, Any]] = {
     "stocktwits": {"acknowledge_terms": True, "streams": ["symbol/BABA", "symbol/JD"]},

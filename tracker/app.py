@@ -40,6 +40,7 @@ from tracker.parts import (
 )
 from tracker.poller import Poller
 from tracker.promotion import load_standing
+from tracker.pulse import Pulse
 from tracker.recheck import Rechecker
 from tracker.store.scrub import next_rewrite
 from tracker.store.universe import load_lists, load_priors
@@ -87,6 +88,8 @@ class App:
         )  # fmt: skip
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
+        self.pulse = Pulse(self.clock.monotonic)
+        self.held_since: float | None = None  # on the steady clock; None: nobody else holds the file
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._last_reading_at: datetime | None = None
         self._tried_to_learn_at: datetime | None = None
@@ -96,6 +99,7 @@ class App:
         self._verdicts = Verdicts()
         self._second: SecondOpinion | None = None
         self._weights = model_of(config)  # what the scorer in force was made of
+        self._stands = False  # it knows where it stands: before that nothing may be committed
         self._flushed_at = 0.0  # steady seconds at which the last flush began
         self._handed_over = False  # a page of a push stream waits
         self._next_scrub = 0.0  # steady seconds before which the file is not rewritten again
@@ -111,6 +115,7 @@ class App:
                 raise
             self._say_held(error)
         await self.in_store(self._load)
+        self._stands = True
         await self._take_up(await self.in_store(self._has_learned))
 
     def _prepare(self, wait_s: float) -> None:
@@ -178,10 +183,14 @@ class App:
         self._changes.changed("full", False)
         return not self._short_of_disk()
 
-    def _short_of_disk(self) -> bool:
+    def disk(self) -> tuple[int, bool]:
+        """(bytes that are free, whether they are too few to go on)."""
         folder = os.statvfs(self.store.opening.path.parent)
         free = folder.f_bavail * folder.f_frsize
-        short = free < LEAST_FREE_BYTES and free < folder.f_blocks * folder.f_frsize // 10
+        return free, free < LEAST_FREE_BYTES and free < folder.f_blocks * folder.f_frsize // 10
+
+    def _short_of_disk(self) -> bool:
+        free, short = self.disk()
         if self._changes.changed("disk", short):
             if short:
                 event(
@@ -222,6 +231,7 @@ class App:
         except StoreLocked as error:
             self._say_held(error)
             return
+        self.held_since = None
         if self._changes.changed("locked", False):
             event(log, "info", "the database is free again; everything that was kept is stored")
 
@@ -242,6 +252,7 @@ class App:
             self.store.take_readings(at, now, wait_s, scorer=scorer)
 
     def _say_held(self, error: StoreLocked) -> None:
+        self.held_since = self.held_since or self.pulse.monotonic()
         if self._changes.changed("locked", True):
             words = "the database is held by somebody else; messages are kept in the journal"
             event(log, "warning", words, holder_pid=error.holder_pid, waiting=self.store.waiting)
@@ -420,7 +431,7 @@ class App:
         """Finish the pages in hand, commit, let go."""
         self.stopping.set()
         await asyncio.gather(self.poller.drain(drain_s), self.teller.drain(drain_s))
-        if self.failure is None:
+        if self.failure is None and self._stands:
             try:
                 await self.flush(wait_s=1.0)
             except StoreError as error:

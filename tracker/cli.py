@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,20 +98,32 @@ def _logging(config: Config) -> None:
 @with_context
 def run(config: Config) -> None:
     """The daemon: all jobs, until SIGTERM or Ctrl-C."""
-    from jobs.daemon import serve
+    from jobs.daemon import Beside, enough_files, serve
 
+    signal.signal(signal.SIGTERM, _leave)  # until the loop has handlers of its own
     _logging(config)
+    enough_files(config.jobs.concurrency)
+    beside: list[Beside] = []
+    if config.web.enabled:
+        from tracker import web
+
+        beside.append(web.serve)
     lock = DaemonLock(config.tracker.data_dir)
     lock.acquire()
     try:
-        code = asyncio.run(_serve(config, serve))
+        code = asyncio.run(_serve(config, serve, beside))
     finally:
         lock.release()
     sys.exit(code)
 
 
-async def _serve(config: Config, serve: Callable[[App], Any]) -> int:
-    return int(await serve(App(config)))
+def _leave(number: int, frame: object) -> None:
+    """Asked to end before there was anything to put away."""
+    sys.exit(FINE)
+
+
+async def _serve(config: Config, serve: Callable[[App, Sequence[Any]], Any], beside: Sequence[Any]) -> int:
+    return int(await serve(App(config), beside))
 
 
 @main.command()

@@ -36,6 +36,7 @@ from tracker.config_schema import (
     Store,
     Tracker,
     Watchlist,
+    Web,
     Window,
 )
 from tracker.config_sources import read_http, read_sources
@@ -161,10 +162,10 @@ def _read(
         jobs=_jobs(root.table("jobs")),
         alerts=Alerts(),
         universe=read_universe(root.table("universe")),
+        web=_web(root.table("web")),
         path=path,
         written=MappingProxyType(root.notes.written),
     )
-    _web(root.table("web"))
     alerts = read_alerts(root.table("alerts"), watchlist.groups, config.meter.windows)
     root.close()
     return dataclasses.replace(config, alerts=alerts)
@@ -304,17 +305,22 @@ def _jobs(table: t.Table) -> Jobs:
         second_s=table.take("second", v.duration(), default.second_s),
         concurrency=table.take("concurrency", v.whole(1, 1000), default.concurrency),
         poll_deadline_s=table.take("poll_deadline", v.duration(), default.poll_deadline_s),
+        stuck_s=table.take("stuck", v.duration(), default.stuck_s),
     )
     table.close()
     return found
 
 
-def _web(table: t.Table) -> None:
-    """Reserved: checked, without effect."""
-    table.take("enabled", v.flag, default=False)
-    table.take("host", v.text, "")
-    table.take("port", v.whole(1, 65535), 0)
+def _web(table: t.Table) -> Web:
+    default = Web()
+    found = Web(
+        enabled=table.take("enabled", v.flag, default=default.enabled),
+        host=table.take("host", v.host, default.host),
+        port=table.take("port", v.whole(0, 65535), default.port),
+        allowed_hosts=table.take_list("allowed_hosts", v.host, 'an array of names such as ["tracker.lan"]'),
+    )
     table.close()
+    return found
 
 
 # ------------------------------------------------------------------------------------- what others ask of it

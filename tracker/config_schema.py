@@ -227,6 +227,17 @@ class Jobs:
     second_s: float = 60.0  # ask for second opinions, where there is one to ask
     concurrency: int = 8  # polls at a time
     poll_deadline_s: float = 300.0  # whole poll, all its requests and waits
+    stuck_s: float = 300.0  # no commit, or no end of a run that is overdue, for so long: only a restart helps
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """[web]: what others may read over HTTP."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"  # where it listens: this machine only
+    port: int = 8787  # 0: any free one, which the log names
+    allowed_hosts: tuple[str, ...] = ()  # names under which it may be asked, beside those of this machine and `host`
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,5 +311,6 @@ class Config:
     jobs: Jobs
     alerts: Alerts
     universe: UniverseLists
+    web: Web
     path: Path  # the file that it was read from
     written: Mapping[str, str]  # key -> value as written, where an environment variable went in: it may be secret

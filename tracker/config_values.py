@@ -7,6 +7,7 @@ says what it was given: that is for ``config_table``, which knows what may be sh
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -214,6 +215,19 @@ def address(value: object) -> str:
     if parts.scheme not in ("http", "https", "ws", "wss") or "@" in parts.netloc or "?" in value or "#" in value:
         raise wrong
     return str(value).rstrip("/")
+
+
+def host(value: object) -> str:
+    """A host name or an IP address, without port, in lower case; an IPv6 address without brackets."""
+    name = text(value).strip().lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.:_-]{0,252})|::[0-9a-f:.]*", name):
+        raise Wrong('a host name or an IP address without a port such as "127.0.0.1"')
+    if ":" in name:
+        try:
+            ipaddress.IPv6Address(name)
+        except ValueError:
+            raise Wrong('a host name or an IP address without a port such as "127.0.0.1"') from None
+    return name
 
 
 def location(base: Path) -> Callable[[object], Path]:

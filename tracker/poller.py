@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -147,6 +148,8 @@ class Poller:
         self._failing: dict[str, set[str]] = {}  # source -> streams that failed last time; no entry: not heard of yet
         self.failure: BaseException | None = None  # what could not be kept: the process has to stop
         self.outcomes: list[Outcome] | None = None  # collected only where somebody asked for them (`once`)
+        self.polls: Counter[tuple[str, str]] = Counter()  # (source, status) of those that ended since the start
+        self.brought: Counter[tuple[str, str]] = Counter()  # (source, what): items fetched, messages kept, gaps
 
     def use(self, analysis: Analysis) -> None:
         """Another universe, another finder: for every page from now on."""
@@ -223,6 +226,21 @@ class Poller:
         target, steady = self.targets[name], self._clock.steady()
         named = self._state.not_before.get(target.plan.scope, steady)
         return max(0.0, (named - steady).total_seconds(), target.budget.wait_s(steady, self._state.used.get(name, ())))
+
+    def limits(self) -> dict[str, float]:
+        """Scope -> seconds for which a server still wants not to be asked."""
+        steady = self._clock.steady()
+        waits = {scope: (until - steady).total_seconds() for scope, until in self._state.not_before.items()}
+        return {scope: wait_s for scope, wait_s in waits.items() if wait_s > 0}
+
+    def budgets(self) -> dict[str, tuple[int, int]]:
+        """Pool -> (requests that may go out now, requests in its whole span)."""
+        steady = self._clock.steady()
+        pools = {target.pool_of(stream): target.budget for target in self.targets.values() for stream in target.streams}
+        return {
+            pool: (budget.left(steady, self._state.used.get(pool, ())), budget.requests)
+            for pool, budget in pools.items()
+        }
 
     async def take(self, name: str, outcome: Outcome) -> None:
         """Keep an outcome that somebody else made of a source (a backfill), with all that follows from it."""
@@ -342,7 +360,13 @@ class Poller:
         assert stream is not None
         self._state.streams[stream.key] = stream
         self._state.due_at[stream.key] = self._clock.steady() + timedelta(seconds=outcome.wait_s)
-        self._count(target.pool_of(stream.name), outcome.batch.report.requests, target.budget)
+        batch = outcome.batch
+        self._count(target.pool_of(stream.name), batch.report.requests, target.budget)
+        self.polls[target.name, batch.report.status] += 1
+        for what, count in (
+            ("fetched", batch.report.fetched), ("messages", len(batch.messages)), ("gaps", len(batch.gaps))
+        ):  # fmt: skip
+            self.brought[target.name, what] += count
         self._tell(target, outcome)
         if self.outcomes is not None:
             self.outcomes.append(outcome)

@@ -43,6 +43,7 @@ class Store:
     def __init__(self, opening: Opening, spill_limit: int = 256_000_000) -> None:
         self.opening = opening
         self.journal = Journal(opening.path.with_suffix(".journal"), spill_limit)
+        self.committed = Applied(0, 0)  # messages since the start
         self.has_remains = True  # as far as known: bytes of the file may hold what was taken away; False once looked up
 
     # ------------------------------------------------------------------------------------------------ opening
@@ -167,6 +168,7 @@ class Store:
             self.journal.applied(part[-1][0])
             self.has_remains = self.has_remains or scrub.has_remains(connection)
             added, updated, start = added + done.added, updated + done.updated, end
+            self.committed = Applied(self.committed.added + done.added, self.committed.updated + done.updated)
         return Applied(added, updated)
 
     def load(self, batches: Sequence[Batch], connection: Connection) -> Applied:

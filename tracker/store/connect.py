@@ -25,6 +25,7 @@ from tracker.errors import StoreError, StoreFatal, StoreLocked
 
 FORMAT = "v1.0.0"  # the oldest storage format: every client of the last years opens it, at no measured price
 _HOLDER = re.compile(r"PID (\d+)")
+_DAMAGED = re.compile(r"corrupt|checksum|replaying WAL|could not read enough bytes|not a valid DuckDB", re.IGNORECASE)
 _RETRY_S = 0.02  # first pause between two attempts on a locked file; doubles up to ten times that
 _inside = threading.RLock()
 
@@ -62,6 +63,13 @@ def translate(error: Exception, path: Path) -> StoreError:
         return StoreLocked(str(path), int(holder.group(1)) if holder else None)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "not enough space" in text.lower():
         return StoreFatal("the disk is full", str(path), text)
+    if _DAMAGED.search(text):
+        here = str(path)
+        return StoreFatal(
+            f"the database is damaged, and left as it is; to go on from a back-up: mv {here} {here}.damaged; "
+            f"mv {here}.wal {here}.wal.damaged; mv {path.with_suffix('.journal')} {path.with_suffix('.journal')}.damaged; cp BACKUP {here}",
+            here, text,
+        )  # fmt: skip
     if isinstance(error, duckdb.SerializationException) or "newer version" in text or "version number" in text:
         return StoreError("the file was written by a DuckDB that this one can't read", str(path), text)
     return StoreError("the database can't be used", str(path), text)

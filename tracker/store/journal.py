@@ -117,8 +117,21 @@ class Journal:
             self._sequence = max(self._sequence, sequence)
             if sequence > applied:
                 self.waiting.append((sequence, batch))
+        if self.waiting and self.waiting[0][0] > applied + 1:
+            begins, self.waiting = self.waiting[0][0], []
+            raise StoreError(
+                "the journal goes on from a later state of the database than this one: positions would move on without their messages. "
+                "Put back the database that it belongs to, or move the journal away",
+                str(self.path),
+                f"it begins with record {begins}, the database ends with {applied}",
+            )
         if not self.waiting:  # a kill came between the commit and the cut
             self._cut(0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
 
     @property
     def full(self) -> bool:

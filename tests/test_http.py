@@ -117,6 +117,17 @@ async def test_bodies_are_recorded_only_on_request_and_never_those_of_forms() ->
     assert (await ask(OK, record=True, call=lambda c: c.post_form("/token", {"a": "b"}))).tally.bodies == []
 
 
+async def test_a_token_that_a_server_handed_out_is_masked_where_it_says_it_back() -> None:
+    def call(client: Client) -> Any:
+        return client.get("/", headers={"Authorization": "Bearer t0ken-that-was-handed-out"})
+
+    echoed = b'["t0ken-that-was-handed-out"]'
+    assert (await ask(reply(200, echoed), record=True, call=call)).tally.bodies == [b'["***"]']
+    error = (await ask(reply(403, echoed), call=call)).error
+    assert error is not None
+    assert error.body == b'["***"]'
+
+
 async def test_a_form_is_sent_with_basic_authorization() -> None:
     asked = (await ask(OK, call=lambda c: c.post_form("/token", {"g t": "c&d"}, basic=("frog", "pw")))).asked[0]
     assert (asked.method, asked.target, asked.body) == ("POST", "/token", b"g+t=c%26d")

@@ -35,6 +35,7 @@ from tracker.parts import (
     scorer_of,
     store_of,
     target_of,
+    text_times,
     universe_of,
     universe_plan,
 )
@@ -308,6 +309,7 @@ class App:
             await self.in_store(
                 self.store.prune,
                 text_before=now - timedelta(seconds=settings.text_s),
+                text_before_of={service: now - timedelta(seconds=s) for service, s in text_times(self.config).items()},
                 mentions_before=now - timedelta(seconds=settings.mentions_s),
                 polls_before=now - timedelta(seconds=settings.polls_s),
             )

@@ -20,10 +20,12 @@ from tracker import (
     cli_alerts,
     cli_backfill,
     cli_eval,
+    cli_forget,
     cli_learn,
     cli_plot,
     cli_prices,
     cli_read,
+    cli_sql,
     cli_universe,
     log,
 )
@@ -385,6 +387,8 @@ for command in (
     *cli_eval.COMMANDS,
     *cli_learn.COMMANDS,
     *cli_backfill.COMMANDS,
+    *cli_forget.COMMANDS,
+    *cli_sql.COMMANDS,
 ):
     main.add_command(command)
 

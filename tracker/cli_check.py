@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import stat
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +13,9 @@ from pathlib import Path
 import click
 
 from tracker import sources
-from tracker.config import Config, SourceSettings
+from tracker.config import Config, SourceSettings, secrets
 from tracker.errors import StoreLocked, TrackerError
-from tracker.parts import not_rechecked, store_of
+from tracker.parts import PENDING_KEY, not_rechecked, store_of
 from tracker.render import table
 from tracker.store.migrate import stored_version
 from tracker.store.upkeep import doubles
@@ -35,6 +36,7 @@ def check_all(config: Config, *, deep: bool, as_json: bool) -> int:
         _config(config),
         _versions(),
         _folder(config.tracker.data_dir),
+        _privacy(config),
         *_database(config, deep),
         *_sources(config),
     ]
@@ -69,6 +71,40 @@ def _folder(folder: Path) -> Verdict:
     return Verdict(
         "data folder", writable, f"{folder}: {'writable' if writable else 'can not be written'}, {megabytes:,} MB free"
     )
+
+
+def _privacy(config: Config) -> Verdict:
+    """Who else on this machine could read what is the operator's alone. Said, not changed: it may be meant so."""
+    folder, path = config.tracker.data_dir, Path(config.path)
+    said = []
+    if _open_to_others(folder):
+        said.append(f"others may look into {folder} (chmod 700)")
+        loose = [file.name for file in sorted(folder.rglob("*")) if file.is_file() and _open_to_others(file)]
+        said += [f"they may read {', '.join(loose[:5])}{' …' if loose[5:] else ''} (chmod 600)"] if loose else []
+    store = config.store.path
+    if folder not in store.parents and _open_to_others(store) and _open_to_others(store.parent):
+        said.append(f"others may read {store} (chmod 600)")
+    if _open_to_others(path) and _holds_a_secret(config, path):
+        said.append(f"{path} holds secrets and others may read it (chmod 600, or take them from the environment)")
+    if (folder / PENDING_KEY).exists():
+        said.append("a change of the author key was cut short: run `tracker rotate-author-key` again")
+    return Verdict("privacy", None if said else True, "; ".join(said) or "what is stored is for its owner alone")
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:  # not there yet, or not ours to look at
+        return False
+
+
+def _holds_a_secret(config: Config, path: Path) -> bool:
+    """True when the value of a secret stands in the file itself."""
+    try:
+        written = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(secret and secret.reveal() in written for secret in secrets(config))
 
 
 def _database(config: Config, deep: bool) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""Commands that only read: reports, SQL, the brief, the leaderboard, health, scores, exports."""
+"""Commands that only read: reports, the brief, the leaderboard, health, scores, exports."""
 
 from __future__ import annotations
 
@@ -54,19 +54,6 @@ def query(
             return
         columns, rows = metrics.run(connection, report, values)
     emit(columns, rows, form, output, report.question)
-
-
-@click.command()
-@click.argument("statement")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--output", metavar="PATH")
-@with_context
-def sql(config: Config, statement: str, form: str, as_json: bool, output: str | None) -> None:
-    """Read-only SQL against the live data, whether or not the daemon runs."""
-    with existing(config).reading(READ_WAIT_S) as connection:
-        columns, rows = people.ask(connection, statement)
-    emit(columns, rows, "json" if as_json else form, output)
 
 
 @click.command()
@@ -308,4 +295,4 @@ def emit_report(report: Any, as_json: bool) -> None:
     table(list(found), [[getattr(report, name) for name in found]])
 
 
-COMMANDS = (query, sql, brief, top, status, spikes, history, score, export)
+COMMANDS = (query, brief, top, status, spikes, history, score, export)

@@ -52,6 +52,7 @@ class SourceDefaults:
     recheck_s: float | None = (
         None  # between two passes over what is stored, 0: only if configured; None: it can't be asked
     )
+    text_at_most_s: float | None = None  # its terms: words are kept no longer than this; None: they say nothing
 
 
 # ------------------------------------------------------------------------------------- the tables of config.toml
@@ -124,6 +125,7 @@ class SourceSettings:
     pace_by: PaceBy  # a rate limit holds for the "source", or for its "host" with whoever else asks there
     keep: str  # "all" messages, or only those with "mentions"
     show: bool  # its messages stand in briefs and reports; False: they are only counted
+    text_s: float | None  # how long the words of its messages are kept; None: as long as [store.retention] says
     acknowledge_terms: bool  # the operator has read the terms and takes the consequences
     recheck_s: float  # seconds between two passes that ask whether what is stored is still there; 0: it is not asked
     credentials: Mapping[str, Secret] = field(default_factory=_nothing)  # only those that were given

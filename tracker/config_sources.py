@@ -80,12 +80,22 @@ def _source(
         pace_by=table.take("pace_by", _pace_by, "source"),
         keep=table.take("keep", _keep, own.keep),
         show=table.take("show", v.flag, own.show),
+        text_s=_retention(table, own.text_at_most_s),
         acknowledge_terms=acknowledged,
         recheck_s=_recheck(table, own),
         credentials=_credentials(table, own.credentials),
     )
     table.close()
     return settings
+
+
+def _retention(table: t.Table, at_most_s: float | None) -> float | None:
+    """How long words are kept, where the operator says so: no longer than the terms of the source allow."""
+    found = table.take("retention", v.duration(), None)
+    if at_most_s is not None and found is not None and found > at_most_s:
+        found_days, days = f"{found / 86_400:g} days", f"{at_most_s / 86_400:g} days"
+        table.notes.problem(table.at("retention"), found_days, f"at most {days}: the terms of the source allow no more")
+    return found
 
 
 def _off_reason(wanted: bool, said: bool, unacknowledged: bool, streams: bool) -> str | None:

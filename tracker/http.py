@@ -290,6 +290,7 @@ class Client:
     async def _follow(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None, sent: Mapping[str, str]
     ) -> Response:
+        self._keep_secret(headers.get("Authorization"))
         for _ in range(MAX_HOPS + 1):
             self.tally.requests += 1
             # what was asked for decides what is decoded: a source can't widen it
@@ -414,6 +415,12 @@ class Client:
         for secret in self._secrets:
             body = body.replace(secret.encode(), MASK.encode())
         return body
+
+    def _keep_secret(self, authorization: str | None) -> None:
+        """What opens a door is masked like a credential: a token that a server handed out, and a name and a word as one."""
+        _, _, word = (authorization or "").partition(" ")
+        if word and word not in self._secrets:
+            self._secrets = (word, *self._secrets)
 
     def _masked(self, error: SourceError) -> SourceError:
         return type(error)(

@@ -71,6 +71,12 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
+def author_hash(key: bytes, source: str, author: str) -> str:
+    """What is stored of a name: the same for the same person, and nothing to be told from it without the key."""
+    seed = f"{source}\0{author}".encode("utf-8", errors="replace")
+    return hashlib.blake2b(seed, key=key, digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What turns a message into rows. The same for every source, live or from an archive."""
@@ -82,10 +88,7 @@ class Analysis:
 
     def hash_author(self, source: str, author: str | None) -> str | None:
         """BLAKE2b of source and author under the install's own key: the same author, never the name."""
-        if author is None:
-            return None
-        seed = f"{source}\0{author}".encode("utf-8", errors="replace")
-        return hashlib.blake2b(seed, key=self.author_key, digest_size=16).hexdigest()
+        return None if author is None else author_hash(self.author_key, source, author)
 
 
 @dataclass(frozen=True, slots=True)

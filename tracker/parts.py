@@ -45,6 +45,7 @@ def source_defaults() -> dict[str, SourceDefaults]:
             default_streams=source.streams, keep=source.KEEP, overlap_s=getattr(source, "OVERLAP", None),
             max_pages=getattr(source, "MAX_PAGES", None), show=getattr(source, "SHOW", True),
             recheck_s=source.RECHECK_EVERY if isinstance(source, sources.RecheckSource) else None,
+            text_at_most_s=getattr(source, "TEXT_AT_MOST", None),
         )  # fmt: skip
     return found
 
@@ -106,11 +107,14 @@ def _homes(settings: SourceSettings, plan: PollPlan, gates: dict[str, Gate]) -> 
     return found
 
 
+PENDING_KEY = "author.key.new"  # stands there only while the key is changed
+
+
 def author_key(data_dir: Path) -> bytes:
     """The install's own key for author hashes: made once, readable by its owner alone."""
     path = data_dir / "author.key"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -130,6 +134,41 @@ def author_key(data_dir: Path) -> bytes:
         raise StoreError("the data folder can't be used", str(data_dir), error) from error
 
 
+class KeyChange:
+    """A new key for author hashes, made beside the old one and put in its place when the file knows nothing of the old any more.
+
+    A kill before ``finish`` leaves the old key in force and the new one unused: nothing was ever made with it, so nothing
+    can be linked to it, and the change is made once more from the start.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._key = data_dir / "author.key"
+        self._aside = data_dir / PENDING_KEY
+
+    def begin(self) -> None:
+        """The new key is on the disk, unused."""
+        try:
+            handle = os.open(self._aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError("a new key can't be made", str(self._aside), error) from error
+
+    def finish(self) -> None:
+        """The new key is in force, the old one is nowhere."""
+        try:
+            self._aside.replace(self._key)
+            folder = os.open(self._key.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StoreError("the new key can't be put in force", str(self._key), error) from error
+
+
 class DaemonLock:
     """One daemon a data folder: the second is refused, with the pid of the first."""
 
@@ -139,8 +178,8 @@ class DaemonLock:
 
     def acquire(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+")
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+")
         except OSError as error:
             raise StoreError("the data folder can't be used", str(self.path.parent), error) from error
         try:
@@ -201,6 +240,24 @@ def analysis_of(config: Config, learned: Learned | None = None) -> Analysis:
         author_key=author_key(config.tracker.data_dir),
         only=None if config.watchlist.discover else frozenset(config.watchlist.watched),
     )
+
+
+def text_times(config: Config) -> dict[str, float]:
+    """Services whose words have a time of their own: service -> seconds. Of two ways to one service the stricter counts.
+
+    Where the terms name a longest time it is not passed between two prunings either.
+    """
+    found: dict[str, float] = {}
+    for name, settings in config.sources.items():
+        at_most = getattr(sources.load(name), "TEXT_AT_MOST", None)
+        if settings.text_s is None and at_most is None:
+            continue
+        kept = config.store.text_s if settings.text_s is None else settings.text_s
+        if at_most is not None:
+            kept = min(kept, max(0.0, at_most - config.jobs.prune_s))
+        service = sources.service_of(name)
+        found[service] = min(kept, found.get(service, kept))
+    return found
 
 
 def scorer_of(config: Config) -> Scorer:

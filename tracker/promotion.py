@@ -57,7 +57,8 @@ def folder_of(data_dir: Path) -> Path:
     """The folder of the models, made where it is missing."""
     folder = data_dir / FOLDER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StoreError("the folder of the models can't be made", str(folder), error.strerror) from error
     return folder

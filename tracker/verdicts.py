@@ -62,7 +62,7 @@ def save_verdicts(data_dir: Path, new: Mapping[str, bool]) -> Verdicts:
     path = data_dir / FILE
     aside = path.with_suffix(".new")
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as file:
             file.write(_HEAD)
             file.writelines(f"{token}\t{'yes' if said[token] else 'no'}\n" for token in sorted(said))

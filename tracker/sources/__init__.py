@@ -12,6 +12,8 @@ Optional beside them, where there is something to say:
     KEY_ADDS    one line: what a key or an account would add
     OTHER_URLS  hosts beside BASE_URL's that it may ask
     OVERLAP, MAX_PAGES   in place of those of [http]
+    author_name(given) -> name   an author as a person writes it -> as its messages do (Message.author), for `tracker forget`
+    TEXT_AT_MOST   seconds that its terms allow words to be kept: no configuration can make it more
     ARCHIVE     replay format -> parser of one archived line or document
     DELETIONS   one line: how we learn that something was deleted there, or that we do not
     home(stream) -> address   where that stream lives, for a source whose streams live on many hosts: its requests
@@ -141,6 +143,12 @@ def brings(name: str) -> Brings:
 def service_of(name: str) -> str:
     """Whose messages a source brings: what is stored of them is stored under this name."""
     return str(getattr(load(name), "SERVICE", name))
+
+
+def author_of(name: str, given: str) -> str:
+    """An author of that service as a person writes it, as its messages name it."""
+    canonical = getattr(load(name), "author_name", None)
+    return str((canonical(given) if canonical is not None else None) or given.strip())
 
 
 def archive_parsers(name: str) -> Any:

@@ -57,6 +57,11 @@ def streams(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return ("c/stocks@lemmy.world", "c/stocks@lemmy.world/comments")
 
 
+def author_name(given: str) -> str:
+    """``name@server`` as the messages have it."""
+    return given.strip().removeprefix("@").lower()
+
+
 def stream_name(given: str) -> str:
     """``!Stocks@lemmy.world`` or ``c/stocks/comments`` as ``c/NAME[@HOST][/comments]``; ValueError for anything else."""
     found = _STREAM.fullmatch(given.strip().lower())

@@ -94,6 +94,11 @@ def _hashtag(symbol: str) -> str | None:
     return bare if _SYMBOL.fullmatch(symbol) and len(bare) > 1 else None
 
 
+def author_name(given: str) -> str:
+    """``name@server`` as the messages have it."""
+    return given.strip().removeprefix("@").lower()
+
+
 def stream_name(given: str) -> str:
     """``#NVDA`` or ``tag/Stocks+Investing`` as ``tag/nvda`` or ``tag/stocks+investing``; ValueError for anything else."""
     words = given.strip().lower().removeprefix("tag/").split("+")

@@ -77,6 +77,11 @@ def streams(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return ("cointelegraph",)
 
 
+def author_name(given: str) -> str:
+    """``the name of a channel`` as the messages have it."""
+    return given.strip().removeprefix("@").lower()
+
+
 def stream_name(given: str) -> str:
     """``@Name``, ``t.me/Name`` or ``https://t.me/s/name`` as ``name``; ValueError for anything else."""
     found = _STREAM.fullmatch(given.strip())

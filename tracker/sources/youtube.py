@@ -1,7 +1,7 @@
 """YouTube: comments below videos, through the Data API with a free key of your own.
 
 Terms: those of the API. A project of your own has 10,000 units a day without paying; what was read without a user's
-consent may be kept for 30 days only, which the retention of texts keeps to. Nothing is asked without a ``key``.
+consent may be kept for 30 days only, whatever ``retention`` says. Nothing is asked without a ``key``.
 
 Access: https://www.googleapis.com/youtube/v3. A page of comments, or of a channel's uploads, costs one unit. Searches
 have a bucket of their own, a hundred a day (under an older table each took a hundred units), so a stream searches once in
@@ -46,6 +46,7 @@ BUDGET = (9_500, 86_400.0)  # a unit each; the rest of the day's quota is left t
 MAX_PAGES = 15
 CREDENTIALS = ("key",)
 KEEP = "mentions"
+TEXT_AT_MOST = 30 * 86_400.0
 DELETIONS = "not announced, found by asking"
 RECHECK = 50
 RECHECK_EVERY = 604_800.0  # well within the 30 days after which the API's terms want stored data looked at again

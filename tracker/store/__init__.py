@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tracker.errors import StoreFatal
 from tracker.models import Batch, Limit, RecheckRow, Stream, ToneRow
-from tracker.store import derive, migrate, recheck, rescore, scrub, second, state, universe, upkeep
+from tracker.store import authors, derive, forget, migrate, recheck, rescore, scrub, second, state, universe, upkeep
 from tracker.store.connect import Connection, Opening, aware_utc, naive_utc, opened, transaction
-from tracker.store.journal import Journal
+from tracker.store.journal import Journal, peek
 from tracker.store.sqlfiles import folder
 from tracker.store.write import Applied, apply
 
@@ -77,7 +77,7 @@ class Store:
     ) -> None:
         """Create or migrate the file, define the metrics, and write down what is in force. Touches nothing that is as it should be."""
         try:
-            self.opening.path.parent.mkdir(parents=True, exist_ok=True)
+            self.opening.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreFatal("the data folder can't be made", str(self.opening.path.parent), error) from error
         mark = definitions_mark()
@@ -257,13 +257,51 @@ class Store:
         upkeep.publish(self.opening, target)
 
     def prune(
-        self, *, text_before: datetime, mentions_before: datetime, polls_before: datetime, wait_s: float = 5.0
+        self,
+        *,
+        text_before: datetime,
+        mentions_before: datetime,
+        polls_before: datetime,
+        text_before_of: Mapping[str, datetime] | None = None,
+        wait_s: float = 5.0,
     ) -> upkeep.Pruned:
-        """Retention: texts, then mentions and tones, then attempts that are past their time."""
+        """Retention: texts (of some services at a time of their own), then mentions and tones, then attempts that are past their time."""
         with self.writing(wait_s) as connection:
-            done = upkeep.prune(connection, text_before, mentions_before, polls_before)
+            done = upkeep.prune(connection, text_before, mentions_before, polls_before, text_before_of or {})
         self.has_remains = self.has_remains or done.texts > 0
         return done
+
+    def look(self, wish: forget.Wish, wait_s: float = 15.0) -> forget.Forgotten:
+        """What ``forget`` would reach; nothing is changed."""
+        waiting = forget.waiting_ids(peek(self.journal.path), wish)
+        with self.reading(wait_s) as connection:
+            return forget.look(connection, wish, waiting)
+
+    def forget(
+        self, wish: forget.Wish, now: datetime, scorer: str | None, *, alone: bool, wait_s: float = 60.0
+    ) -> forget.Forgotten:
+        """Take away what is meant, for ever, stored or still in the journal; make anew what was derived from it.
+
+        ``alone``: no daemon works here, so what lies in the journal is committed first and its words with it; a daemon
+        does that itself within seconds, and meets the tombstones.
+        """
+        waiting = forget.waiting_ids(
+            peek(self.journal.path), wish
+        )  # before the file: what has left it by then is stored
+        with self.writing(wait_s) as connection:
+            if alone:
+                self._settle(connection)
+            return forget.forget(connection, wish, waiting, now, scorer)
+
+    def unlink_authors(self, wait_s: float = 60.0) -> authors.Unlinked:
+        """Author hashes become random names, those in the journal too; the caller knows that no daemon works here."""
+        with self.writing(wait_s) as connection:
+            self._settle(connection)
+            return authors.unlink(connection)
+
+    def _settle(self, connection: Connection) -> None:
+        self.journal.load(state.applied_sequence(connection))
+        self.flush(connection=connection)
 
     def scrub(self, wait_s: float = 5.0) -> scrub.Rewritten | None:
         """Rewrite the file if its unused bytes may hold what was taken away; None when there is nothing of that kind.

@@ -9,11 +9,12 @@ process's lock on it.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,6 +97,7 @@ def _connect(opening: Opening, read_only: bool) -> Connection:
     connection = duckdb.connect(str(opening.path), read_only=read_only, config=config)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = true")
+    connection.execute("SET enable_progress_bar = false")  # it would be drawn on stdout, between the rows
     return connection
 
 
@@ -105,9 +107,20 @@ def describe(error: duckdb.Error) -> str:
 
 
 @contextmanager
+def private() -> Iterator[None]:
+    """What is made meanwhile (the file, its WAL, what it spills) is for its owner alone."""
+    before = os.umask(0o077)
+    os.umask(before | 0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
 def opened(opening: Opening, *, read_only: bool = False, wait_s: float = 0.0) -> Iterator[Connection]:
     """A connection for the moment. Waits up to ``wait_s`` seconds for another process to let go; StoreLocked after that."""
-    with _inside:
+    with _inside, nullcontext() if read_only else private():
         connection = _wait_for(opening, read_only, wait_s)
         try:
             yield connection

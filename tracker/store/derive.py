@@ -159,6 +159,14 @@ def forget_replayed_readings(connection: Connection) -> list[datetime]:
     return [moment for moment in (aware_utc(row[0]) for row in rows) if moment is not None]
 
 
+def replayed_moments(connection: Connection, since: datetime) -> list[datetime]:
+    """The moments of the simulated clock (aware UTC) that looked back on ``since`` (naive UTC, as stored)."""
+    rows = connection.execute(
+        'SELECT DISTINCT "at" FROM readings WHERE computed_at = "at" AND "at" > $1 ORDER BY 1', [since]
+    ).fetchall()
+    return [moment for moment in (aware_utc(row[0]) for row in rows) if moment is not None]
+
+
 def find_spikes(connection: Connection, since: date) -> int:
     """Look for spikes in the buckets since a day, all widths; what stood there is replaced. The number found."""
     days = [
@@ -209,12 +217,13 @@ def take_readings(
     computed_at: datetime | None,
     then: Callable[[Connection], None] | None = None,
     scorer: str | None = None,
+    anew: bool = False,
 ) -> int:
     """Append the readings of these moments (aware UTC, aligned to 5 minutes); those that exist stay. The number added.
 
     ``computed_at`` None means the simulated clock: each reading was computed at its own moment. ``then`` runs in the
     transaction of the last of them: what follows from a reading is stored with it or not at all. ``scorer`` is the
-    name of the one in force, None where nobody knows.
+    name of the one in force, None where nobody knows. ``anew`` puts them in place of those of the simulated clock.
     """
     naive = sorted({moment for moment in (naive_utc(m) for m in moments) if moment is not None})
     widths = [
@@ -227,6 +236,11 @@ def take_readings(
     added = 0
     for part in _chunks(naive, _MOMENTS_AT_ONCE):
         with transaction(connection):
+            if anew:
+                connection.execute(
+                    'DELETE FROM readings WHERE computed_at = "at" AND "at" IN (SELECT unnest($1::TIMESTAMP[]))',
+                    [list(part)],
+                )
             row = connection.execute(
                 """INSERT INTO readings SELECT fresh.*, coalesce($2::TIMESTAMP, fresh."at"), $5::VARCHAR FROM readings_at($1) AS fresh
                    ANTI JOIN (SELECT symbol, window_name, "at" FROM readings WHERE "at" BETWEEN $3 AND $4) AS there USING (symbol, window_name, "at")

@@ -72,6 +72,21 @@ def from_line(line: bytes) -> tuple[int, Batch]:
         raise UnknownShape(f"whole, and of a shape that this version does not know ({error!r})") from None
 
 
+def peek(path: Path) -> list[Batch]:
+    """What lies in a journal that another process may be writing just now: what can be read of it, and nothing is changed."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(from_line(line)[1])
+        except (ValueError, UnknownShape):
+            continue
+    return found
+
+
 class UnknownShape(Exception):
     """A record that was kept whole and can't be read all the same; never taken for a torn one."""
 
@@ -146,7 +161,7 @@ class Journal:
     def _append(self, batch: Batch) -> None:
         line = to_line(self._sequence + 1, batch)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             new = not self.path.exists()
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:

@@ -1,4 +1,4 @@
-"""What people ask of the database: their own SQL, whole tables, files. Read-only connections come in."""
+"""What people ask of the database: statements of ours, whole tables, files. Read-only connections come in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import duckdb
 from tracker.errors import BadInput
 from tracker.render import text
 from tracker.store.connect import Connection, describe
-from tracker.store.upkeep import TABLES, export_query, lock_down
+from tracker.store.upkeep import TABLES, export_query
 
-__all__ = ["TABLES", "ask", "export", "select", "to_parquet"]
+__all__ = ["TABLES", "export", "select", "to_parquet"]
 
 _AT_ONCE = 5000
 
@@ -23,17 +23,6 @@ def select(connection: Connection, statement: str, values: Sequence[Any]) -> tup
     result = connection.execute(statement, list(values))
     columns = [column[0] for column in result.description or []]
     return columns, result.fetchall()
-
-
-def ask(connection: Connection, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """(columns, rows) of a person's statement; what the database says against it is BadInput."""
-    lock_down(connection)
-    try:
-        return select(connection, statement, [])
-    except duckdb.FatalException:
-        raise
-    except duckdb.Error as error:
-        raise BadInput("the database does not take this statement", None, describe(error)) from None
 
 
 def export(connection: Connection, name: str, form: str, output: str | None) -> None:

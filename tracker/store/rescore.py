@@ -144,4 +144,7 @@ def add_tones(connection: Connection, rows: Sequence[ToneRow]) -> None:
     connection.execute("""
         DELETE FROM tones USING fresh_tones AS fresh
         WHERE tones.source = fresh.source AND tones.message_id = fresh.message_id AND tones.scorer = fresh.scorer""")
-    connection.execute(f"INSERT INTO tones ({', '.join(TONE)}) SELECT {', '.join(TONE)} FROM fresh_tones")
+    # scored while somebody asked that it be forgotten
+    connection.execute(f"""
+        INSERT INTO tones ({", ".join(TONE)}) SELECT {", ".join(TONE)} FROM fresh_tones AS fresh
+        ANTI JOIN tombstones ON tombstones.source = fresh.source AND tombstones.id = fresh.message_id AND tombstones.revision IS NULL""")

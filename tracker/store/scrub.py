@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from tracker.errors import StoreError, StoreLocked
-from tracker.store.connect import FORMAT, Connection, Opening, describe, opened, transaction
+from tracker.store.connect import FORMAT, Connection, Opening, describe, opened, private, transaction
 
 BESIDE = ".rewrite"  # ending of the new file while it is being made
 ROOM = 64 * 1024 * 1024  # bytes that have to stay free beside a second copy of the file
@@ -63,7 +63,7 @@ def rewrite(opening: Opening, wait_s: float) -> Rewritten:
     aside = opening.path.with_name(opening.path.name + BESIDE)
     with opened(opening, wait_s=wait_s) as connection:
         connection.execute("CHECKPOINT")  # what waits in the WAL belongs to the old file: none may be left
-    with opened(opening, read_only=True, wait_s=wait_s) as connection:
+    with private(), opened(opening, read_only=True, wait_s=wait_s) as connection:
         if _waits_in_the_wal(opening.path):
             raise StoreLocked(str(opening.path), None)  # somebody has written in between: another time
         _clear(aside)

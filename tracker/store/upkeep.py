@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tracker.errors import StoreError
 from tracker.store import scrub
+from tracker.store.columns import stage
 from tracker.store.connect import FORMAT, Connection, Opening, naive_utc, opened, transaction
 from tracker.tone.second import SECOND
 
@@ -27,16 +30,27 @@ def _count(connection: Connection, statement: str, *arguments: datetime | None) 
     return int(row[0]) if row else 0
 
 
-def prune(connection: Connection, text_before: datetime, mentions_before: datetime, polls_before: datetime) -> Pruned:
+def prune(
+    connection: Connection,
+    text_before: datetime,
+    mentions_before: datetime,
+    polls_before: datetime,
+    text_before_of: Mapping[str, datetime],
+) -> Pruned:
     """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people.
+
+    ``text_before_of``: services whose words have a time of their own, in place of ``text_before``.
 
     What a person has loaded from an archive of their own (streams ``archive/…``) is theirs to keep. So is the knowledge
     of which hours a backfill has read: no poll will ever tell it again.
     """
     with transaction(connection):
+        own = [(source, naive_utc(moment)) for source, moment in text_before_of.items()]
+        stage(connection, "text_times", {"source": "VARCHAR", "text_before": "TIMESTAMP"}, own)
+        past = """text IS NOT NULL AND fetched_at < coalesce((SELECT text_before FROM text_times WHERE text_times.source = {0}.source), ?)"""
         texts = _count(
             connection,
-            "UPDATE messages SET text = NULL WHERE text IS NOT NULL AND fetched_at < ? AND NOT starts_with(stream, 'archive/')",
+            f"UPDATE messages SET text = NULL WHERE {past.format('messages')} AND NOT starts_with(stream, 'archive/')",
             naive_utc(text_before),
         )
         of = "USING messages AS m WHERE m.source = {0}.source AND m.id = {0}.message_id AND m.created_at < ? AND NOT starts_with(m.stream, 'archive/')"
@@ -44,7 +58,7 @@ def prune(connection: Connection, text_before: datetime, mentions_before: dateti
         connection.execute(f"DELETE FROM ballots {of.format('ballots')}", [naive_utc(mentions_before)])
         tones = _count(connection, f"DELETE FROM tones {of.format('tones')}", naive_utc(mentions_before))
         connection.execute(
-            "UPDATE headlines SET text = NULL WHERE text IS NOT NULL AND fetched_at < ?", [naive_utc(text_before)]
+            f"UPDATE headlines SET text = NULL WHERE {past.format('headlines')}", [naive_utc(text_before)]
         )
         for table in ("headlines", "crosscheck", "options"):  # as long as mentions, which they stand beside
             connection.execute(f"DELETE FROM {table} WHERE fetched_at < ?", [naive_utc(mentions_before)])
@@ -84,6 +98,8 @@ def publish(opening: Opening, target: Path) -> None:
         connection.execute(f'COPY FROM DATABASE "{name}" TO published')
         connection.execute("DETACH published")
     try:
+        if target.exists():  # whoever may read the old copy may read the new one
+            aside.chmod(stat.S_IMODE(target.stat().st_mode))
         aside.replace(target)
     except OSError as error:
         raise StoreError("the read copy can't be put in its place", str(target), error) from error
@@ -153,6 +169,13 @@ def doubles(connection: Connection) -> list[tuple[str, int]]:
 
 
 def lock_down(connection: Connection) -> None:
-    """Before a person's SQL runs: no files, no extensions, no settings."""
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    """Before a person's SQL runs: no files, no extensions, nothing of this process, no settings."""
+    for setting in (
+        "temp_directory = ''",  # what does not fit into memory fails
+        "max_temp_directory_size = '0KB'",
+        "python_enable_replacements = false",  # a name in a statement is a table, never a variable of ours
+        "allow_persistent_secrets = false",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")

@@ -55,6 +55,7 @@ _mention_cells = attrgetter(*(name for name in MENTION if name != "reshare_of"))
 _tone_cells = attrgetter(*TONE)
 _deletion_cells = attrgetter("source", "id", "author", "revision", "deleted_at")
 _gap_cells = attrgetter("source", "stream", "from_at", "to_at", "reason", "found_at")
+_DELTA = "CREATE OR REPLACE TEMP TABLE delta (source VARCHAR, message_id VARCHAR, symbol VARCHAR, created_at TIMESTAMP, text_key UBIGINT)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,7 @@ def apply(connection: Connection, batches: Sequence[Batch], sequence: int | None
     folded = fold(batches)
     added = [0] * len(batches)
     updated = [0] * len(batches)
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE delta (source VARCHAR, message_id VARCHAR, symbol VARCHAR, created_at TIMESTAMP, text_key UBIGINT)"
-    )
+    connection.execute(_DELTA)
     if folded.messages:
         _write_messages(connection, folded, added, updated)
     if folded.deletions:
@@ -316,6 +315,14 @@ def _write_deletions(connection: Connection, deletions: list[DeletionRow]) -> in
     gone = int(row[0]) if row else 0
     if gone:
         scrub.mark(connection, "deletion")
+    return gone
+
+
+def erase(connection: Connection, deletions: list[DeletionRow]) -> int:
+    """Deletions that no poll brought; what they touch is rolled up again. How many messages went. Within the caller's transaction."""
+    connection.execute(_DELTA)
+    gone = _write_deletions(connection, deletions)
+    _touch(connection)
     return gone
 
 

@@ -45,6 +45,7 @@ CALM = {
     "jobs": {"rollup": "30s", "tick": "1s"},
     "sources.stocktwits": {"every": "1s"},
     "sources.reddit": {"every": "1s"},
+    "sources.bluesky": {"page_every": "3s"},
 }
 READER = ROOT / "tests" / "world_reader.py"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import BadInput
 from tracker.tone import make_scorer
-from tracker.tone.learned import LearnedScorer, evidence
+from tracker.tone.learned import LearnedScorer
 from tracker.tone.lexicon import LexiconScorer
 from tracker.tone.model import Blend, Model, View, load_model, save_model, shipped
 from tracker.tone.vader import REASONS
@@ -138,7 +138,7 @@ def test_words_negations_pairs_emoji_and_parts_are_summed_up() -> None:
 def test_the_lexicon_has_its_share() -> None:
     scorer = LearnedScorer(Model({}, Blend(1.0, 1.0, 0.0)), LEXICON)
     for text in ("going to zero", "loading up on calls", "the meeting is on monday"):
-        assert scorer.score(text).tone == pytest.approx(2 / (1 + 2.718281828459045 ** -evidence(LEXICON, text)) - 1)
+        assert scorer.score(text).tone == pytest.approx(2 / (1 + 2.718281828459045 ** -LEXICON.weigh(text)) - 1)
 
 
 def test_nothing_to_read_is_neutral_whatever_the_constant() -> None:

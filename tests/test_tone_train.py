@@ -87,6 +87,19 @@ def test_few_labels_move_the_prior_a_little_and_many_overrule_it(monkeypatch: py
     assert tones[1] > 0 > tones[-1]
 
 
+def test_trust_grows_with_the_square_of_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [replace(example, label=-example.label) for example in talk(120)]  # type: ignore[arg-type]
+
+    def moved(half: int) -> float:
+        monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", half)
+        return train(labels, lexicon=LEXICON, prior=MODEL).blend.learned - MODEL.blend.learned
+
+    whole = moved(0)
+    assert abs(whole) > 0.01
+    assert moved(120) == pytest.approx(whole / 2, abs=2e-4)
+    assert moved(360) == pytest.approx(whole / 10, abs=2e-4), "a third of the labels is a tenth of the trust"
+
+
 def test_without_neutral_labels_the_view_is_the_priors() -> None:
     assert train(talk(60), lexicon=LEXICON).view is None
     assert train(talk(60), lexicon=LEXICON, prior=MODEL).view == MODEL.view

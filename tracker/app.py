@@ -54,6 +54,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 READING_GRID_S = 300.0  # readings are taken at multiples of five minutes: that is how fine buckets are
+SOONER = (
+    0.7  # of the flush interval has to be over before a page that was handed over is committed: readers need their turn
+)
 SECOND_LOOKS_BACK_S = 3600.0  # messages older than this are not asked about any more
 SECOND_AT_ONCE = 64  # messages a run: seconds of work
 LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this much free disk nobody is asked any more
@@ -208,7 +211,7 @@ class App:
     async def flush_due(self) -> None:
         """Commit what has waited for long enough; at once what a push stream hands over, for that has waited already."""
         passed, every_s = self.clock.monotonic() - self._flushed_at, self.config.store.flush_s
-        if passed >= every_s or (self._handed_over and passed >= every_s / 2):
+        if passed >= every_s or (self._handed_over and passed >= SOONER * every_s):
             await self.flush()
 
     async def flush(self, wait_s: float = 1.0) -> None:

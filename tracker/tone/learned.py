@@ -26,11 +26,6 @@ Weights = tuple[float, float]  # for direction, for a view
 _NOTHING: Final[Weights] = (0.0, 0.0)
 
 
-def evidence(lexicon: LexiconScorer, text: str) -> float:
-    """What the lexicon says, as log-odds; 0 where it knows no word."""
-    return lexicon.weigh(text)
-
-
 class _Words(dict[str, Weights]):
     """The weights of words, those of unknown ones summed up from their parts at first sight."""
 
@@ -69,7 +64,7 @@ class LearnedScorer:
         # a set has another order in another process: only an exact sum gives the same tone in both
         direction, view = map(fsum, zip(*found, strict=True)) if found else _NOTHING
         scale = scale_of(len(words) + len(pairs))
-        return self._tone(scale * direction, scale * view, evidence(self._lexicon, text), source, bool(words))
+        return self._tone(scale * direction, scale * view, self._lexicon.weigh(text), source, bool(words))
 
     def explain(self, text: str, source: str = "") -> Tone:
         """The same tone with its reasons: the strongest terms of both layers and their shares in the log-odds."""
@@ -85,7 +80,7 @@ class LearnedScorer:
         weights = self._lexicon.explain(text).reasons
         whole = sum(weight for _, weight in weights)
         if whole:
-            unit = blend.lexicon * evidence(self._lexicon, text) / whole
+            unit = blend.lexicon * self._lexicon.weigh(text) / whole
             for term, weight in weights:
                 shares[term] = shares.get(term, 0.0) + unit * weight
         prior = self._model.priors.get(source, 0.0)

@@ -22,7 +22,6 @@ from typing import Final, Literal, TypeVar
 
 from tracker.tone.corpus import DIRECTION, VIEW, Corpus
 from tracker.tone.fit import ROUNDS, fit_few
-from tracker.tone.learned import evidence
 from tracker.tone.lexicon import LexiconScorer
 from tracker.tone.model import DECIMALS, STRONGEST, Blend, Model, View
 from tracker.tone.words import features
@@ -35,7 +34,7 @@ MOST_TERMS: Final = 20_000  # that a model keeps
 LEVELLING: Final = 0.75  # power of its size with which a source counts: 1 as it is, 0 all alike
 FEWEST: Final = 20  # examples of a class from which a source teaches the view, and has a prior
 PRIOR_STRENGTH: Final = 100.0  # examples that a model to start from is worth in the blend
-HALF_TRUSTED: Final = 4_000  # labels with which what was learned counts as much as what was known before
+HALF_TRUSTED: Final = 6_000  # labels with which what was learned counts as much as what was known before
 LEAST_TRUST: Final = 0.05  # weight of the words in a blend that doesn't trust them
 NO_PRIOR: Final = Blend(1.0, 1.0, 0.0)  # before anything is known
 NO_VIEW: Final = View(1.0, 0.0, 0.0)
@@ -115,11 +114,11 @@ def train(
             progress(done, total)
 
     blocks = _blocks(ordered)
-    evidences = [evidence(lexicon, example.text) for example in ordered]
+    evidences = [lexicon.weigh(example.text) for example in ordered]
     sides = _task(ordered, [example.label for example in ordered])
     direction, outside = _learn(corpus, sides, blocks, DIRECTION, tick)
     blend, step = _fit_blend(sides, outside, evidences, prior)
-    trust = len(ordered) / (len(ordered) + HALF_TRUSTED) if prior else 1.0
+    trust = _trust(len(ordered)) if prior else 1.0
     if prior:
         blend, step = _towards(prior.blend, blend, trust), step * trust
 
@@ -243,6 +242,15 @@ def _fit_blend(
     )
     known = max(LEAST_TRUST, known if prior else learned)
     return Blend(round(known, 4), round(lexicon, 4), start.constant), learned / known
+
+
+def _trust(labels: int) -> float:
+    """How far to go from what was known to what was learned.
+
+    By the square of the number: few labels are few in themselves, and they come from few days, whose words are as much
+    those of the day's news as of people who take sides.
+    """
+    return labels**2 / (labels**2 + HALF_TRUSTED**2)
 
 
 def _towards(known: Fit, fitted: Fit, trust: float) -> Fit:

@@ -144,8 +144,7 @@ def test_too_few_labels_are_no_failure(folder: Path) -> None:
     assert promoted_model(folder / "data") is None
 
 
-def test_a_set_of_ones_own_may_not_fall_either(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", 4_000)  # so that the few labels move something
+def test_a_set_of_ones_own_may_not_fall_either(taught: Path) -> None:
     lies = write_csv(
         taught / "lies.csv", [replace(e, text=f"{e.text} they say") for e in dialect(60, lies=True, first=900)]
     )

@@ -90,6 +90,9 @@ def test_few_labels_move_the_prior_a_little_and_many_overrule_it(monkeypatch: py
 def test_trust_grows_with_the_square_of_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [replace(example, label=-example.label) for example in talk(120)]  # type: ignore[arg-type]
 
+    monkeypatch.setattr("tracker.tone.train.SMALL_GAIN", 2.0)  # no gain is wide
+    monkeypatch.setattr("tracker.tone.train.WIDE_GAIN", 3.0)
+
     def moved(half: int) -> float:
         monkeypatch.setattr("tracker.tone.train.HALF_TRUSTED", half)
         return train(labels, lexicon=LEXICON, prior=MODEL).blend.learned - MODEL.blend.learned
@@ -98,6 +101,14 @@ def test_trust_grows_with_the_square_of_the_labels(monkeypatch: pytest.MonkeyPat
     assert abs(whole) > 0.01
     assert moved(120) == pytest.approx(whole / 2, abs=2e-4)
     assert moved(360) == pytest.approx(whole / 10, abs=2e-4), "a third of the labels is a tenth of the trust"
+
+
+def test_words_that_nobody_knew_are_trusted_at_once_where_they_tell_the_sides() -> None:
+    few = talk(120)
+    turned = [replace(example, label=-example.label) for example in few]  # type: ignore[arg-type]
+    for labels, side in ((few, 1), (turned, -1)):
+        model = train(labels, lexicon=LEXICON, prior=Model({}, Blend(0.5, 0.8, 0.0)))
+        assert LearnedScorer(model, LEXICON).score("one zug here").tone * side > 0.1
 
 
 def test_without_neutral_labels_the_view_is_the_priors() -> None:

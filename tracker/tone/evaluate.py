@@ -13,7 +13,6 @@ import csv
 import gzip
 import io
 import zlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from typing import Final, Literal
 
 from tracker.errors import BadInput
 from tracker.models import Tone
+from tracker.tone.fit import auc
 from tracker.tone.train import Example
 
 LABELS: Final[dict[str, Literal[-1, 0, 1]]] = {
@@ -125,7 +125,9 @@ def measure(score: Callable[[Example], Tone], examples: Iterable[Example]) -> Fi
         bullish_share=sum(label == 1 for label, _ in sided) / len(sided),
         accuracy=_share_right(pairs),
         macro_f1=_macro_f1(pairs, (1, -1)),
-        auc=_auc(sided),
+        auc=auc(
+            [tone.tone for label, tone in sided if label == 1], [tone.tone for label, tone in sided if label == -1]
+        ),
         coverage=sum(tone.stance != 0 for _, tone in sided) / len(sided),
         sure_half_accuracy=_sure_half(sided),
         calibration_error=_calibration_error(sided),
@@ -149,15 +151,6 @@ def _macro_f1(pairs: Sequence[tuple[int, int]], classes: Sequence[int]) -> float
         named = sum(said == wanted for _, said in pairs)
         total += 2 * right / (labelled + named) if labelled + named else 0.0
     return total / len(classes)
-
-
-def _auc(sided: Sequence[tuple[int, Tone]]) -> float | None:
-    bears = sorted(tone.tone for label, tone in sided if label == -1)
-    bulls = [tone.tone for label, tone in sided if label == 1]
-    if not bears or not bulls:
-        return None
-    above = sum(bisect_left(bears, bull) + bisect_right(bears, bull) for bull in bulls)
-    return above / 2 / len(bears) / len(bulls)
 
 
 def _sure_half(sided: Sequence[tuple[int, Tone]]) -> float | None:

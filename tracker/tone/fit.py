@@ -9,6 +9,7 @@ of its parts, which it shares with other words. Nothing is drawn by lot, and sum
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log1p
@@ -173,3 +174,12 @@ def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
         rest = sum(rows[i][j] * found[j] for j in range(i + 1, count))
         found[i] = (rows[i][count] - rest) / rows[i][i]
     return found
+
+
+def auc(higher: Sequence[float], lower: Sequence[float]) -> float | None:
+    """The chance that one of ``higher`` stands above one of ``lower``, ties half; None where one of them is empty."""
+    if not higher or not lower:
+        return None
+    below = sorted(lower)
+    above = sum(bisect_left(below, one) + bisect_right(below, one) for one in higher)
+    return above / 2 / len(higher) / len(lower)

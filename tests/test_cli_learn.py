@@ -162,7 +162,7 @@ def test_a_model_for_oneself_scores_and_is_measured(folder: Path, monkeypatch: p
     assert (found["outcome"], found["given"], found["path"]) == ("written", 300, str(path))
     assert promoted_model(folder / "data") is None
     name = load_model(path).name
-    scored = told(run(folder, "score", "--model", str(path), "--json", "the pond is flurbing"))
+    scored = told(run(folder, "score", "--model", str(path), "--json", "the pond is flurbing and mooplish"))
     assert scored["scorer"].startswith(name)
     assert scored["stance"] == 1
     lines = run(

@@ -622,6 +622,13 @@ async def test_a_secret_in_a_body_is_masked_in_samples_and_recordings() -> None:
     assert found.tally.bodies == [b'{"you": "***"}']
 
 
+@pytest.mark.parametrize("length", [4, len(TOKEN.encode()) // 2, len(TOKEN.encode()) - 1])
+async def test_an_answer_that_is_cut_in_the_middle_of_a_secret_keeps_nothing_of_it(length: int) -> None:
+    error = (await ask(reply(403, b"you said " + TOKEN.encode()[:length]), credentials=KEYS)).error
+    assert error is not None
+    assert error.body == b"you said ***"
+
+
 async def test_the_password_of_an_address_is_never_shown() -> None:
     async with loopback(reply(404)) as server:
         base_url = server.url.replace("http://", "http://frog:hunter2@")

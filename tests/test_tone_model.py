@@ -42,6 +42,17 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path: Path, name: str) -> None:
     assert name.endswith(".gz") == (gzip.decompress(first) != first if first[:2] == b"\x1f\x8b" else False)
 
 
+def test_a_view_that_counts_the_lexicon_comes_back_and_one_that_does_not_is_written_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "model.tsv"
+    save_model(SMALL, path)
+    assert "view\t1.0000\t0.1000\t-0.3000\n" in path.read_text(encoding="utf-8"), "older files have three values"
+    counting = replace(SMALL, view=View(1.0, 0.1, -0.3, 0.25))
+    save_model(counting, path)
+    assert "view\t1.0000\t0.1000\t-0.3000\t0.2500\n" in path.read_text(encoding="utf-8")
+    assert load_model(path) == counting
+    assert counting.name != SMALL.name
+
+
 @given(
     st.dictionaries(
         st.text(st.characters(categories=["L", "N", "So"]), min_size=1, max_size=8),
@@ -84,6 +95,8 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         ("blend\t1.0000", "blend\t", 6, "expected a number"),
         ("blend\t1.0000", "blend", 6, "expected blend and 3 values"),
         ("view\t1.0000", "view\tnan", 7, "expected a number"),
+        ("view\t1.0000\t0.1000", "view\t1.0000", 7, "expected view and 3 values"),
+        ("view\t1.0000", "view\t1.0000\t1.0000\t1.0000", 7, "expected view and 4 values"),
         ("prior\tstocktwits\t0.5", "prior\tstocktwits\tx", 8, "expected a number"),
         ("terms\t5", "terms\t6", 14, "expected 6 terms"),
         ("terms\t5\n", "", 9, "expected terms and 1 values"),
@@ -154,6 +167,14 @@ def test_without_a_view_the_stance_is_neutral_and_the_tone_stays() -> None:
     assert tone.stance == 0
     assert tone.tone > 0.8
     assert LearnedScorer(replace(no_view, view=None), LEXICON).score("up").stance == 1
+
+
+def test_what_the_lexicon_says_counts_towards_a_view_on_either_side() -> None:
+    deaf = Model({}, Blend(1.0, 1.0, 0.0), View(1.0, 0.0, -1.0))
+    hearing = replace(deaf, view=View(1.0, 0.0, -1.0, 2.0))
+    for text, side in (("loading up on calls", 1), ("going to zero", -1), ("the meeting is on monday", 0)):
+        assert LearnedScorer(deaf, LEXICON).score(text).stance == 0, text
+        assert LearnedScorer(hearing, LEXICON).score(text).stance == side, text
 
 
 def test_the_share_of_the_source_counts_where_it_is_told() -> None:

@@ -111,6 +111,20 @@ def test_words_that_nobody_knew_are_trusted_at_once_where_they_tell_the_sides() 
         assert LearnedScorer(model, LEXICON).score("one zug here").tone * side > 0.1
 
 
+def test_words_of_the_lexicon_tell_that_a_view_is_held() -> None:
+    # each third of the time has words of its own: only the lexicon knows those of the other two
+    sides = [[("calls", 1), ("puts", -1)], [("bullish", 1), ("bearish", -1)], [("undervalued", 1), ("overvalued", -1)]]
+    made: list[Example] = []
+    for at, example in enumerate(talk(360)):
+        word, label = sides[at // 120][at % 2]
+        words = example.text.split()
+        words[1] = word if at % 4 < 2 else DULL[at // 120]
+        made.append(replace(example, text=" ".join(words), label=label if at % 4 < 2 else 0))  # type: ignore[arg-type]
+    view = train(made, lexicon=LEXICON).view
+    assert view is not None
+    assert view.lexicon > 0.2
+
+
 def test_without_neutral_labels_the_view_is_the_priors() -> None:
     assert train(talk(60), lexicon=LEXICON).view is None
     assert train(talk(60), lexicon=LEXICON, prior=MODEL).view == MODEL.view

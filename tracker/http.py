@@ -20,7 +20,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, AnyStr
 from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
@@ -49,6 +49,8 @@ MAX_HOPS = 5  # redirects of one request
 SAMPLE_S = 2.0  # how long an error may take to tell its story
 REFUSED_S = 1.0  # how long nobody asks after a rate limit that named no time: the poll's own wait comes after it
 CLOSE_S = 1.0  # how long a peer may take to say goodbye
+
+LEAST_OF_A_SECRET = 4  # characters of its beginning that are masked at the end of a cut answer
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -171,6 +173,15 @@ class Gate:
         left = self._until - time.monotonic()
         if left > 0:
             raise RateLimited("not before the time that the server named", subject, retry_after_s=left)
+
+
+def _without(text: AnyStr, secret: AnyStr, mask: AnyStr) -> AnyStr:
+    """A text without a secret, nor the beginning of one at its end: an answer may be cut in the middle of it."""
+    text = text.replace(secret, mask)
+    for length in range(min(len(secret) - 1, len(text)), LEAST_OF_A_SECRET - 1, -1):
+        if text.endswith(secret[:length]):
+            return text[: len(text) - length] + mask
+    return text
 
 
 class Client:
@@ -408,12 +419,12 @@ class Client:
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, MASK)
+            text = _without(text, secret, MASK)
         return text
 
     def _mask_bytes(self, body: bytes) -> bytes:
         for secret in self._secrets:
-            body = body.replace(secret.encode(), MASK.encode())
+            body = _without(body, secret.encode(), MASK.encode())
         return body
 
     def _keep_secret(self, authorization: str | None) -> None:

@@ -98,7 +98,8 @@ class LearnedScorer:
         logit = blend.learned * direction + blend.lexicon * found + blend.constant
         held = True
         if model.view is not None:
-            held = model.view.words * view + model.view.strength * abs(logit) + model.view.constant >= 0
+            head = model.view
+            held = head.words * view + head.strength * abs(logit) + head.lexicon * abs(found) + head.constant >= 0
         logit += model.priors.get(source, 0.0) if source else 0.0
         p_bullish = 1.0 / (1.0 + exp(-min(30.0, max(-30.0, logit))))
         tone = to_tone(2.0 * p_bullish - 1.0, self._band, self.name)

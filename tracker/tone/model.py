@@ -43,11 +43,13 @@ class Blend:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Log-odds that a view is held = words * (sum of the words) + strength * |log-odds of direction| + constant."""
+    """Log-odds that a view is held = words * (sum of the words) + strength * |log-odds of direction| + constant
+    + lexicon * |evidence of the lexicon|."""
 
     words: float
     strength: float
     constant: float
+    lexicon: float = 0.0  # counted a second time: its list is of words by which people take sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ def _lines(model: Model) -> list[str]:
         f"blend\t{model.blend.learned:.4f}\t{model.blend.lexicon:.4f}\t{model.blend.constant:.4f}",
     ]
     if model.view is not None:
-        lines.append(f"view\t{model.view.words:.4f}\t{model.view.strength:.4f}\t{model.view.constant:.4f}")
+        view = model.view
+        lexicon = f"\t{view.lexicon:.4f}" if view.lexicon else ""  # files from before it had three values
+        lines.append(f"view\t{view.words:.4f}\t{view.strength:.4f}\t{view.constant:.4f}{lexicon}")
     lines += [f"prior\t{source}\t{prior:.4f}" for source, prior in sorted(model.priors.items())]
     lines.append(f"terms\t{len(model.terms)}")
     lines += [
@@ -150,7 +154,7 @@ class _Reader:
         (lexicon,) = self._next("lexicon", 1)
         (examples,) = self._next("examples", 1, self._count)
         blend = Blend(*self._next("blend", 3, self._number))
-        view = View(*self._next("view", 3, self._number)) if self._follows("view") else None
+        view = View(*self._next("view", self._values(3, 4), self._number)) if self._follows("view") else None
         priors: dict[str, float] = {}
         while self._follows("prior"):
             source, prior = self._next("prior", 2)
@@ -183,6 +187,10 @@ class _Reader:
 
     def _follows(self, name: str) -> bool:
         return self._lines[self._at].startswith(f"{name}\t")
+
+    def _values(self, least: int, most: int) -> int:
+        """How many values the next line is to hold: as many as it does, within what is known."""
+        return min(most, max(least, self._lines[self._at].count("\t")))
 
     def _next(self, name: str, cells: int, read: Callable[[str], Any] = str) -> list[Any]:
         line = self._lines[self._at]

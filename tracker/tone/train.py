@@ -135,7 +135,7 @@ def train(
             blend.learned * (known + step * learned) + blend.lexicon * found + blend.constant
             for (known, learned), found in zip(outside, evidences, strict=True)
         ]
-        fitted, view_step = _fit_view(ordered, views, unseen, logits, view)
+        fitted, view_step = _fit_view(ordered, views, unseen, logits, evidences, view)
         view, view_step = (_towards(view, fitted, trust), view_step * trust) if view else (fitted, view_step)
     if progress is not None:
         progress(total, total)
@@ -307,6 +307,7 @@ def _fit_view(
     task: Task,
     outside: Sequence[tuple[float, float]],
     logits: Sequence[float],
+    evidences: Sequence[float],
     prior: View | None,
 ) -> tuple[View, float]:
     """The head that tells views from none; its constant is the one with which the three stances come out best."""
@@ -316,18 +317,33 @@ def _fit_view(
         [(*parts, abs(logit), 1.0) for parts, logit in zip(outside, logits, strict=True)],
         (start.words, start.strength, start.constant),
     )
+    # what the lexicon knows comes on top of that: words that only the labels taught keep their say
+    places = list(task.weights)
+    scores = [
+        words * known + learned * on_top + strength * abs(logit) + constant
+        for (known, on_top), logit in zip(outside, logits, strict=True)
+    ]
+    share, lexicon, shift = fit_few(
+        [(scores[place], abs(evidences[place]), 1.0) for place in places],
+        [task.targets[place] for place in places],
+        [task.weights[place] for place in places],
+        (1.0, start.lexicon, 0.0),
+        PRIOR_STRENGTH,
+    )
+    words, learned, strength, constant = (share * value for value in (words, learned, strength, constant))
+    constant += shift
     words = round(max(LEAST_TRUST, words if prior else learned), 4)
-    strength = round(strength, 4)
+    strength, lexicon = round(strength, 4), round(lexicon, 4)
     step = learned / words
     sources: dict[str, list[tuple[int, int, float]]] = {}
     for place in task.weights:
         logit = logits[place]
         side = 0 if abs(logit) < USUAL_BAND else 1 if logit > 0 else -1
         known, on_top = outside[place]
-        score = words * (known + step * on_top) + strength * abs(logit) + constant
+        score = words * (known + step * on_top) + strength * abs(logit) + constant + lexicon * abs(evidences[place])
         sources.setdefault(ordered[place].source, []).append((ordered[place].label, side, score))
     best = max(SHIFTS, key=lambda shift: (sum(_three_class_f1(s, shift) for s in sources.values()), -abs(shift)))
-    return View(words, strength, round(constant + best, 4)), step
+    return View(words, strength, round(constant + best, 4), lexicon), step
 
 
 def _three_class_f1(judged: Sequence[tuple[int, int, float]], shift: float) -> float:

@@ -169,7 +169,7 @@ def until(
         time.sleep(every_s)
 
 
-def ask(file: Path, statement: str, wait_s: float = 10.0) -> list[tuple[Any, ...]]:
+def ask(file: Path, statement: str, wait_s: float = 30.0) -> list[tuple[Any, ...]]:
     """Rows of the live file, opened for this one question; tried again while the daemon writes."""
     end = time.monotonic() + wait_s
     while True:

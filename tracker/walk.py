@@ -9,7 +9,7 @@ A walk ends when a page reaches *behind* ``known - overlap``: ids are trusted, o
 became visible late, or shares its second with the cursor, is met again inside the overlap. It never depends on
 one anchor message, because anchors get deleted (praw-dev/asyncpraw#16): where the token of an earlier poll leads
 to an empty page, the walk starts once more from the newest page before it gives up. Nor does it depend on one
-stamp: the last items of a page say how far it reaches, and one of them alone ends no walk. Nor on one blank answer: a
+stamp: the last items of a page say how far it reaches, and the most of them have to agree before a walk ends. Nor on one blank answer: a
 page that shows nothing in the middle of a walk is asked for again in the next poll before it is believed. While a walk goes on,
 ``known`` stays where it is; messages of the pages seen so far are stored all the same, repeats fall away by id.
 
@@ -28,6 +28,7 @@ from tracker.models import Cursor, Gap, Item, Message, Page, Stretch
 from tracker.wire import EARLIEST
 
 _TAIL = 3  # how many of a page's last stamps say how far back it reaches
+_JURY = 7  # how many of them decide whether that is far enough: more than half of these
 
 
 Ask = Callable[[str | None], Awaitable["Leaf"]]  # the page at a token; None: the newest
@@ -69,7 +70,7 @@ class _Walk:
             # only its last items: a pinned or back-dated one further up says nothing about the page's end
             end = min(times[-_TAIL:])
             self.oldest = min(self.oldest, end) if self.again and self.oldest is not None else end
-        return times[-_TAIL:]
+        return times[-_JURY:]
 
     def kept(self) -> Cursor:
         state = {
@@ -177,9 +178,10 @@ async def walk_past(
             continue
         if lag_s:
             reached = min(reached, leaf.served_at.timestamp() - lag_s)
-        end = _times(leaf.items)[-_TAIL:]
+        times = _times(leaf.items)
+        end = times[-_TAIL:]
         token = leaf.next_token if leaf.next_token != asked else None
-        arrived = _behind(end, since.timestamp())
+        arrived = _behind(times[-_JURY:], since.timestamp())
         low = reached
         if arrived or (token is None and leaf.complete):
             token, low = None, min(reached, since.timestamp())
@@ -249,9 +251,9 @@ def _is_empty(leaf: Leaf) -> bool:
 
 
 def _behind(end: list[float], line: float) -> bool:
-    """True if a page's end lies behind the line: two of its last stamps, as one may be wrong (or its only one)."""
+    """True if a page's end lies behind the line: more than half of its last stamps, as some may be wrong (or one of two)."""
     behind = sum(stamp < line for stamp in end)
-    return behind >= 2 or (behind == 1 and len(end) < _TAIL)
+    return 2 * behind > len(end) or (behind == 1 and len(end) == 2)
 
 
 def _times(items: tuple[Item, ...]) -> list[float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from tracker.errors import StoreError
 from tracker.store import scrub
@@ -35,7 +36,7 @@ def prune(
     text_before: datetime,
     mentions_before: datetime,
     polls_before: datetime,
-    text_before_of: Mapping[str, datetime],
+    text_before_of: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Pruned:
     """Take away what is past its time. Buckets and readings stay: they hold counts, no words and no people.
 

@@ -129,8 +129,9 @@ class World:
         """The next answers of that service, one each; None leaves one as it is."""
         self._faults[source].extend(faults)
 
-    def pending_faults(self) -> int:
-        return sum(fault is not None for faults in self._faults.values() for fault in faults)
+    def pending_faults(self, *sources: str) -> int:
+        """Planned and not fired yet, of these sources or of all."""
+        return sum(fault is not None for source in sources or self._faults for fault in self._faults[source])
 
     def heal(self) -> None:
         """No more faults."""

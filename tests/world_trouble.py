@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from world_corpus import invent, moment_number, seeded
+from world_corpus import in_order, invent, moment_number, seeded
 from world_posts import Post, Source
 
 HALF_A_PAIR = "half a pair \ud83d here"
@@ -79,7 +79,8 @@ def troubles(seed: int, begin: float, seconds: float, *, late: bool) -> list[Pos
             _of_a_stream(maker, soon())
         else:
             _of_a_listing(maker, soon(), late=late)
-        posts += maker.made
+        # ids grow with the moment of appearing, as those of the services do: a page is a stretch of time
+        posts += maker.made if source == "bluesky" else in_order(maker.made)
     return posts
 
 

@@ -28,7 +28,7 @@ from tracker.models import Cursor, Gap, Item, Message, Page, Stretch
 from tracker.wire import EARLIEST
 
 _TAIL = 3  # how many of a page's last stamps say how far back it reaches
-_JURY = 7  # how many of them decide whether that is far enough: more than half of these
+_JURY = 7  # how many of them decide whether that is far enough: half of these at least
 
 
 Ask = Callable[[str | None], Awaitable["Leaf"]]  # the page at a token; None: the newest
@@ -251,9 +251,8 @@ def _is_empty(leaf: Leaf) -> bool:
 
 
 def _behind(end: list[float], line: float) -> bool:
-    """True if a page's end lies behind the line: more than half of its last stamps, as some may be wrong (or one of two)."""
-    behind = sum(stamp < line for stamp in end)
-    return 2 * behind > len(end) or (behind == 1 and len(end) == 2)
+    """True if a page's end lies behind the line: half of its last stamps at least, as some may be wrong."""
+    return bool(end) and 2 * sum(stamp < line for stamp in end) >= len(end)
 
 
 def _times(items: tuple[Item, ...]) -> list[float]:

@@ -69,7 +69,10 @@ def found(text: str) -> list[str]:
 def test_what_is_read_ends_at_so_many_characters_words_and_tags() -> None:
     assert found("x" * (LONGEST - 4) + " $GME") == []
     assert found("x" * (LONGEST - 5) + " $GME") == ["GME"]
-    assert found("x " * MOST_WORDS + "$GME") == []
-    assert found("x " * (MOST_WORDS - 1) + "$GME") == ["GME"]
+    assert found("x " * MOST_WORDS + "GME calls") == []
+    assert found("x " * (MOST_WORDS - 2) + "GME calls") == ["GME"]
+    behind = "x " * (MOST_WORDS + 9) + "GME calls, $AMC puts."
+    (mention,) = analysis().finder.find(behind)  # words without a dollar sign are not looked at there
+    assert (mention.symbol, mention.start) == ("AMC", behind.index("$AMC"))
     assert found("$AMC " * MOST_TAGS + "$GME") == ["AMC"]
     assert found("$AMC " * (MOST_TAGS - 1) + "$GME") == ["AMC", "GME"]

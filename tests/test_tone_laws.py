@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, SentimentIntensityAnalyzer
 
+from tracker.tone import MOST
 from tracker.tone.clean import RUN, core_of, pieces_of, spellings
-from tracker.tone.lexicon import MOST, LexiconScorer, find, load_lexicon, vocabulary_of
+from tracker.tone.lexicon import LexiconScorer, find, load_lexicon, vocabulary_of
 from tracker.tone.tokens import MEMO, Memo
 from tracker.universe import DATA
 

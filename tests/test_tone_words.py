@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.tone import words
-from tracker.tone.words import LONGEST, NOT, PLENTY, REMEMBERED, SCOPE, features, grams, scale_of
+from tracker.tone import LONGEST, words
+from tracker.tone.words import NOT, PLENTY, REMEMBERED, SCOPE, features, grams, grams_among, scale_of
 
 
 def held(text: str) -> set[str]:
@@ -88,6 +88,14 @@ def test_parts_of_plain_words_only() -> None:
 
 def test_long_words_have_bounded_parts() -> None:
     assert len(grams("ab" * 5000)) <= 3 * 40
+
+
+@given(st.text("abmon", max_size=12), st.sets(st.text("<>abmon", min_size=3, max_size=5)))
+def test_the_known_parts_of_a_word_are_its_parts_that_are_known(word: str, known: set[str]) -> None:
+    begins = frozenset(part[:3] for part in known)
+    assert sorted(f"#{part}" for part in grams_among(word, known, begins)) == sorted(
+        part for part in grams(word) if part[1:] in known
+    )
 
 
 @given(st.text(max_size=200))

@@ -86,7 +86,7 @@ class World:
         self._stop: asyncio.Event | None = None
         self._open: set[ServerConnection] = set()
         self._bad: dict[ServerConnection, Fault] = {}  # accepted, and about to misbehave
-        self._talks: set[asyncio.Task[None]] = set()
+        self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # one a connection, from its first moment on
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="world", daemon=True)
         self.http_url = self.ws_url = self.canary_url = ""
 
@@ -206,7 +206,7 @@ class World:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._listener = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         canary = await asyncio.start_server(self._visit, "127.0.0.1", 0)
         async with serve(self._stream, "127.0.0.1", 0, process_request=self._handshake, close_timeout=0.5) as sockets:
             self._port = self._listener.sockets[0].getsockname()[1]
@@ -217,23 +217,31 @@ class World:
             await self._stop.wait()
             self._listener.close()
             canary.close()
-            for task in tuple(self._talks):
-                task.cancel()
-            await asyncio.gather(*self._talks, return_exceptions=True)
+            while self._talks:
+                talks = dict(self._talks)
+                for task, writer in talks.items():
+                    task.cancel()
+                    writer.transport.abort()
+                await asyncio.gather(*talks, return_exceptions=True)
+                await asyncio.sleep(0)  # in which whoever was just accepted comes up, and whoever has left goes
 
     async def _away(self, seconds: float) -> None:
         self._listener.close()
         await asyncio.sleep(seconds)
-        self._listener = await asyncio.start_server(self._talk, "127.0.0.1", self._port)
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.canary_visits += 1
         writer.close()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """No coroutine: a task that is cancelled before its first step would close nothing."""
+        assert self._loop is not None
+        task = self._loop.create_task(self._talk(reader, writer))
+        self._talks[task] = writer
+        task.add_done_callback(self._talks.pop)
+
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._talks.add(task)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -249,7 +257,6 @@ class World:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass  # the client has gone, or the test is over
         finally:
-            self._talks.discard(task)
             writer.close()
 
     def _answer(self, target: str, headers: dict[str, str]) -> Answer:

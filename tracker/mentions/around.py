@@ -8,6 +8,7 @@ from typing import Final
 from tracker.mentions import evidence
 from tracker.mentions.tokens import Token
 
+TELLING: Final = 1_000  # tokens by which a message is called shouted
 FEW: Final = 64  # tokens of a message in which a token is looked up by itself
 
 
@@ -90,6 +91,7 @@ def is_shouted(tokens: Sequence[str]) -> bool:
 
     A list of symbols is no shouting, and in ``GME TO THE MOON`` the rest is too short to tell.
     """
+    tokens = tokens[:TELLING]
     loud = [token for token in tokens if token.isupper()]
     if len(loud) < 3:
         return False

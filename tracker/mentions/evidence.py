@@ -105,6 +105,9 @@ def bare(token: str) -> str:
 
 def flags_of(token: str) -> int:
     """The flags of one token, whatever stands around it."""
+    if token.isalpha() and token.isascii():  # most tokens of most messages
+        plain_word = WORDS.get(token.lower(), 0)
+        return plain_word | LOUD if len(token) > 1 and token.isupper() else plain_word
     word = bare(token)
     flags = WORDS.get(word or token, 0)
     if not flags and word.endswith(("'s", "’s")):

@@ -26,7 +26,7 @@ from tracker.text import plain_text
 from tracker.universe import Alias, Doubt, Rename, Trap, Universe
 
 LONGEST: Final = 40_000  # characters that are read; the longest Reddit post
-MOST_WORDS: Final = 4_000  # of them: some 24,000 characters of prose
+MOST_WORDS: Final = 3_000  # of them, beside those that hold a dollar sign: some 18,000 characters of prose
 MOST_TAGS: Final = 300  # dollar signs of a message: who tags more makes lists
 NAME: Final = 0.8
 CONTEXT_NAME: Final = 0.7  # a word that is also an issuer, beside a market word
@@ -78,14 +78,16 @@ class Finder:
 
         ``platform``: the symbols that the source itself says the message is about. ``source`` is its name, for rules
         that differ by source; ``created_at`` decides which letters stood for an issuer on that day. What lies beyond
-        ``LONGEST`` characters, ``MOST_WORDS`` words or ``MOST_TAGS`` dollar signs is not read, so that no message takes long.
+        ``LONGEST`` characters or ``MOST_TAGS`` dollar signs is not read, nor are words without one behind the first ``MOST_WORDS``, so that no message takes long.
         """
         plain, offsets = plain_text(_read_so_far(text))
         day = None if created_at is None else created_at.date()
         best: dict[str, Mention] = {}
         tokens = plain.split(None, MOST_WORDS)
-        if len(tokens) > MOST_WORDS:
-            del tokens[MOST_WORDS:]
+        if len(tokens) > MOST_WORDS:  # the words of a very long text are too many, its dollar signs are not
+            rest = tokens.pop()
+            if "$" in rest:
+                tokens += [token for token in rest.split() if "$" in token]
         read = list(map(self.tokens.__getitem__, tokens))
         if any(read):
             self._read(plain, tokens, read, source, day, best)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tracker.errors import BadInput
@@ -68,9 +68,10 @@ class NameTable:
             entries.sort(key=lambda entry: len(entry.name), reverse=True)
         self._by_word = dict(by_word)
 
-    def __contains__(self, word: object) -> bool:
-        """Whether any alias begins with this word."""
-        return word in self._by_word
+    @property
+    def words(self) -> Collection[str]:
+        """Those with which an alias begins, in lower case."""
+        return self._by_word.keys()
 
     def beginning(self, token: str, lowered: str, start: int, word: str) -> tuple[Entry | None, tuple[Entry, ...]]:
         """Of the aliases that may begin at ``start`` of a token: the longest that ends within it, and all that run on."""

@@ -94,6 +94,11 @@ class Reader(dict[str, Token | None]):
             for symbol in universe
             if (letters := symbol.removesuffix(".X")).isalpha() and len(letters) <= LETTERS
         )
+        # most words of most messages are none of these: no name begins there, and no symbol has these letters (AMDs)
+        lowered = {letters.lower() for letters in self.letters}
+        self._telling = frozenset(
+            {*names.words, *map(str.lower, EXCHANGES), *lowered, *(f"{letters}s" for letters in lowered)}
+        )
         self._before = {trap.what: trap.words for trap in traps if trap.side == "before"}
         self._after = {trap.what: trap.words for trap in traps if trap.side == "after"}
 
@@ -105,8 +110,8 @@ class Reader(dict[str, Token | None]):
         return found
 
     def _read(self, token: str) -> Token | None:
-        word = token.strip(_MARKS)
-        if word.isascii() and word.isalpha() and self._is_prose(word):
+        word = token if token.isalpha() else token.strip(_MARKS)
+        if word.isascii() and word.isalpha() and word.lower() not in self._telling:
             return None
         tags = (
             tuple(tag for tag in cashtags(token, self._universe) if not self._is_joke(tag.symbol))
@@ -144,13 +149,6 @@ class Reader(dict[str, Token | None]):
     def may_be(self, word: str) -> bool:
         """Whether a word, written so, can be a symbol without a ``$`` where all that stands around it speaks for it."""
         return self._bare(word, 0) is not None
-
-    def _is_prose(self, word: str) -> bool:
-        """Most words of most messages: no name begins there, and no symbol has these letters."""
-        upper = word.upper()
-        if upper in self.letters or word.lower() in self._names or word in EXCHANGES:
-            return False
-        return not (word[-1] == "s" and upper[:-1] in self.letters)
 
     def _is_joke(self, symbol: str) -> bool:
         """$WSB is written often and is no security."""

@@ -7,16 +7,20 @@
 The formula: a scorer gives a ``tone`` of -1..1, ``p_bullish = (1 + tone) / 2``, and the stance is +1 from ``0.5 + band``
 on, -1 down from ``0.5 - band``, else 0. The scorer lexicon squashes the log-odds that it weighs, so that ``p_bullish`` is
 about the share of bullish authors among such messages where both stances are as frequent; for vader the tone is its
-compound score. Every scorer is pure, and its cost is linear in the length of the text.
+compound score. Every scorer is pure, its cost is linear in the length of the text, and bounded: of a longer one the
+first ``LONGEST`` characters are read, and ``MOST`` words of them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from tracker.errors import BadInput
 from tracker.models import Stance, Tone
+
+LONGEST: Final = 4_000  # characters of a text that are read, some 650 words: its tone has settled long before
+MOST: Final = 800  # words, where they are short, or where emoji have names
 
 ScorerKind = Literal["lexicon", "vader", "learned"]
 

@@ -18,7 +18,7 @@ from tracker.tone import to_tone
 from tracker.tone.lexicon import LexiconScorer
 from tracker.tone.model import Model
 from tracker.tone.vader import REASONS
-from tracker.tone.words import NOT, features, grams, scale_of
+from tracker.tone.words import NOT, PART, features, grams_among, scale_of
 
 REMEMBERED: Final = 50_000  # words whose parts were summed up
 
@@ -32,11 +32,13 @@ class _Words(dict[str, Weights]):
     def __init__(self, terms: Mapping[str, Weights]) -> None:
         super().__init__()
         self._terms = terms
+        self._parts = {term.removeprefix(PART): pair for term, pair in terms.items() if term.startswith(PART)}
+        self._begins = frozenset(part[:3] for part in self._parts)
 
     def __missing__(self, word: str) -> Weights:
         direction, view = self._terms.get(word, _NOTHING)
-        for part in grams(word):
-            more, seen = self._terms.get(part, _NOTHING)
+        for part in grams_among(word, self._parts, self._begins):
+            more, seen = self._parts[part]
             direction += more
             view += seen
         if len(self) >= REMEMBERED:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -20,19 +20,18 @@ from vaderSentiment.vaderSentiment import BOOSTER_DICT, C_INCR, N_SCALAR, NEGATE
 
 from tracker.errors import BadInput
 from tracker.models import Tone
-from tracker.tone import to_tone
+from tracker.tone import LONGEST, MOST, to_tone
 from tracker.tone.clean import RUN, clean
 from tracker.tone.roles import AGAINST, STARTERS, roles
 from tracker.tone.rules import apply_rules
 from tracker.tone.tokens import Memo, Phrases, Vocabulary, Word
-from tracker.tone.vader import LONGEST, VADER, Analyzer, squeeze, strongest
+from tracker.tone.vader import VADER, Analyzer, squeeze, strongest
 from tracker.universe import DATA, read_table
 
 # Stored scores carry it: raise it with every change to data/lexicon.tsv or to the reading below.
 LEXICON_VERSION: Final = 2
 
 _STRONGEST: Final = 4.0  # valence of a term, either way
-MOST: Final = 800  # words of a text that are read: its tone has settled long before
 GENERAL: Final = 0.5  # what a word of VADER's that is not in our list keeps of its valence
 SLOPE: Final = 0.7  # log-odds of a bullish author per unit of evidence, fitted on tagged and labelled messages
 SETTLED: Final = 5.0  # evidence beyond which more adds little
@@ -127,7 +126,7 @@ def find(words: list[Word]) -> list[tuple[str, float]]:
                     closed.update(i for i in span if not valence or words[i].role & AGAINST)  # short squeeze
                 for i in span:
                     if words[i].negates:  # it has denied what it denies
-                        words[i] = replace(words[i], negates=False)
+                        words[i] = words[i]._replace(negates=False)
     found: list[tuple[int, str, float]] = []
     used: set[int] = set()  # by rules
     if seen & STARTERS:

@@ -19,10 +19,9 @@ from typing import Any, Final
 
 from tracker.errors import BadInput
 from tracker.models import Tone
-from tracker.tone import to_tone
+from tracker.tone import LONGEST, to_tone
 
 SECOND: Final = "second/"  # how the names of second opinions begin
-LONGEST: Final = 4_000  # characters that are read
 TOKENS: Final = 256  # of them at most, in the classifier's own words
 AT_ONCE: Final = 16  # texts in one run of the classifier
 _BULLISH: Final = frozenset({"bullish", "positive", "pos", "bull", "buy", "optimistic"})

@@ -18,16 +18,18 @@ from tracker.models import Tone
 from tracker.tone import Scorer
 
 LONG: Final = 400  # characters up to which a text is taken as a whole
-BUDGET: Final = 5_000  # characters that are scored for all mentions of a text together
+BUDGET: Final = 3_000  # characters that are scored for all mentions of a text together
 LARGEST: Final = 2_000  # characters that are scored for one of them
 LEAST: Final = 120  # and that each of them has in any case
 MOST: Final = 40  # passages that are scored; further mentions have the tone of the whole
 LONGEST: Final = 500  # characters of one sentence: who sets no marks is cut at a blank
+FEW: Final = 60  # words for which a sentence is searched before it is cut into tokens
 READ: Final = 40_000  # characters that are looked through: the longest post of any service
 
-# A run of marks is looked at once, from its first: linear on a text that is all dots.
-_END: Final = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]*]*+(?=\s)|\n+")
-_TOKEN: Final = re.compile(r"[$#]?[^\W_][\w.&-]*")
+# A run of marks is looked at once, from its first: linear on a text that is all dots. Both kinds begin with one set of
+# characters, from one to the next of which the engine skips.
+_END: Final = re.compile(r"[.!?…\n](?:(?<=\n)\n*+|(?<!\n)(?<![.!?…][.!?…])[.!?…]*+[\"'”’)\]*]*+(?=\s))")
+_TOKEN: Final = re.compile(r"[$#]?[^\W_](?:[\w.&-]*\w)?")  # without the marks behind it
 _ABBREVIATED: Final = re.compile(
     r"\b(?:inc|corp|co|ltd|vs|mr|ms|dr|approx|est|avg|u\.s|e\.g|i\.e|a\.m|p\.m)$", re.IGNORECASE
 )
@@ -121,9 +123,18 @@ def _symbols_by_sentence(parts: Sequence[str], named: Mapping[str, str | None]) 
             phrases.append((surface, symbol))
         else:
             words[_key(surface)] = symbol
+    rank = {word: number for number, word in enumerate(words)}
+    cheap = [word.lower() for word in words] if len(words) <= FEW else [""]  # one of these has to be in the part
     found = []
     for part in parts:
-        symbols = dict.fromkeys(words[key] for token in _TOKEN.findall(part) if (key := _key(token)) in words)
+        lowered = part.lower()
+        if not any(word in lowered for word in cheap):
+            found.append([symbol for phrase, symbol in phrases if phrase in part])
+            continue
+        tokens = set(_TOKEN.findall(part))
+        if "$" in part or "#" in part:
+            tokens = set(map(_key, tokens))
+        symbols = dict.fromkeys(words[word] for word in sorted(tokens & rank.keys(), key=rank.__getitem__))
         symbols.update((symbol, symbol) for phrase, symbol in phrases if phrase in part)
         found.append(list(symbols))
     return found
@@ -131,5 +142,4 @@ def _symbols_by_sentence(parts: Sequence[str], named: Mapping[str, str | None]) 
 
 def _key(token: str) -> str:
     """A cashtag in any case is the same one; a bare word is not."""
-    token = token.rstrip(".&-")
-    return token.upper() if token[:1] in "$#" else token
+    return token.upper() if token[0] in "$#" else token

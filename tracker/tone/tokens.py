@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tracker.tone.clean import LONGEST_WORD, core_of, pieces_of, spellings
 
@@ -23,9 +23,8 @@ _PARTS: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]", re.ASCII)
 Phrases: TypeAlias = Mapping[str, tuple[tuple[tuple[str, ...], float, str], ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a text and what is known of it."""
+class Word(NamedTuple):
+    """One word of a text and what is known of it. A tuple: a text of new words makes hundreds of them."""
 
     text: str  # lower case, without punctuation and apostrophes; a class like <n>; "" for punctuation alone
     valence: float = 0.0  # alone, before any rule
@@ -52,15 +51,11 @@ class Vocabulary:
     boosts: Mapping[str, float]
     negations: frozenset[str]
     starters: int  # the roles that start a rule
+    known: frozenset[str] = field(init=False)  # all of these
 
-    def knows(self, word: str) -> bool:
-        return (
-            word in self.valences
-            or word in self.phrases
-            or word in self.roles
-            or word in self.negations
-            or word in self.boosts
-        )
+    def __post_init__(self) -> None:
+        known = frozenset().union(self.valences, self.phrases, self.roles, self.negations, self.boosts)
+        object.__setattr__(self, "known", known)
 
 
 class Memo(dict[str, tuple[Word, ...]]):
@@ -97,10 +92,10 @@ def _read_piece(token: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
     if not lowered[0].isalnum() and lowered in vocabulary.valences:  # an emoji, an emoticon
         return (_word(lowered, token, "", vocabulary),)
     core, end = (lowered, "") if token.isalpha() and token.isascii() else core_of(lowered)
-    if not core or core[0] == "<" or vocabulary.knows(core):
+    if not core or core[0] == "<" or core in vocabulary.known:
         return (_word(core, token, end, vocabulary),)
     for spelling in spellings(core):
-        if vocabulary.knows(spelling):
+        if spelling in vocabulary.known:
             return (_word(spelling, token, end, vocabulary),)
     if core.isalnum() or len(token) > 2 * LONGEST_WORD:
         return (_word(core, token, end, vocabulary),)
@@ -118,12 +113,15 @@ def _read_piece(token: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
 
 
 def _word(core: str, token: str, end: str, vocabulary: Vocabulary) -> Word:
+    stops = not STOPS.isdisjoint(end)
+    bangs = min(4, end.count("!"))
+    if core not in vocabulary.known:
+        matters = bool(bangs or core == "but")
+        return Word(core, shouted=token.isupper(), matters=matters, joins=not end, stops=stops, bangs=bangs)
     valence = vocabulary.valences.get(core, 0.0)
     role = vocabulary.roles.get(core, 0)
     phrases = vocabulary.phrases.get(core)
     boost = vocabulary.boosts.get(core, 0.0)
-    stops = not STOPS.isdisjoint(end)
-    bangs = min(4, end.count("!"))
     negates = core in vocabulary.negations
     starts = bool(valence or phrases or role & vocabulary.starters)
     return Word(

@@ -1,14 +1,15 @@
 """Plain vaderSentiment, with its cost bounded: the yardstick for every better scorer.
 
 vaderSentiment 3.3.2 takes quadratic time (a message of 8,000 emoji keeps it busy for minutes), so a text is read in
-chunks of at most ``CHUNK`` tokens, runs of one token are squeezed, and what lies beyond ``LONGEST`` characters is
-not read. A text that fits one chunk gets exactly the published score.
+chunks of at most ``CHUNK`` tokens, runs of one token are squeezed, and what lies beyond ``LONGEST`` characters or
+``MOST`` words is not read. A text that fits one chunk gets exactly the published score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, Final
 
 from vaderSentiment.vaderSentiment import (
@@ -18,11 +19,10 @@ from vaderSentiment.vaderSentiment import (
 )
 
 from tracker.models import Tone
-from tracker.tone import to_tone
+from tracker.tone import LONGEST, MOST, to_tone
 
 CHUNK: Final = 120  # tokens that are scored together
 RUN: Final = 3  # equal tokens in a row that still count
-LONGEST: Final = 40_000  # characters; the longest Reddit post
 REASONS: Final = 10
 
 VADER: Final = f"vader-{version('vaderSentiment')}"
@@ -99,7 +99,8 @@ class VaderScorer:
         """What a text is cut into: chunks of tokens, emoji replaced by the words of their names."""
         emojis = self._analyzer.emojis
         tokens = squeeze(separate(text[:LONGEST], emojis).split())
-        return chunked(part for token in tokens for part in emojis.get(token, token).split())
+        words = (part for token in tokens for part in emojis.get(token, token).split())
+        return chunked(islice(words, MOST))
 
     def _is_short(self, text: str) -> bool:
         """At most one chunk, with its emoji as the words of their names."""

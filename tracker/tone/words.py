@@ -12,18 +12,20 @@ remembered, which makes the second sight of a word a lookup.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable
 from functools import cache
 from html import unescape
 from typing import Final
 
+from tracker.tone import LONGEST
 from tracker.universe import load_ambiguous, load_symbols
 
-LONGEST: Final = 10_000  # characters that are read: more words don't make a message clearer
 REMEMBERED: Final = 50_000  # written words whose reading is kept, some 10 MB
 SCOPE: Final = 4  # words behind a negation that it turns
 PLENTY: Final = 20  # words and pairs, from which on more of them make no surer
 SHORTEST: Final = 4  # letters of a word that has parts
 LONGEST_WORD: Final = 30  # letters that are cut into parts
+_SIZES: Final = (3, 4, 5)  # letters of a part, its marks among them
 
 Pieces = tuple[str, ...]
 
@@ -137,11 +139,27 @@ def _marked(pieces: list[str]) -> set[str]:
 
 def grams(word: str) -> tuple[str, ...]:
     """The parts of a plain word, by which one never seen is like those that were: ``#<mo``, ``#moon``, ``#ing>``."""
-    if len(word) < SHORTEST or not word.islower() or not word.isalpha():
-        return ()
-    bounded = f"<{word[:LONGEST_WORD]}>"
-    found = [PART + bounded[start : start + size] for size in (3, 4, 5) for start in range(len(bounded) - size + 1)]
+    bounded = _bounded(word)
+    found = [PART + bounded[start : start + size] for size in _SIZES for start in range(len(bounded) - size + 1)]
     return tuple(dict.fromkeys(found))
+
+
+def grams_among(word: str, known: Container[str], begins: Container[str]) -> Iterable[str]:
+    """``grams`` that are ``known``, both without their mark, for little: most begin with letters that no known one ``begins`` with."""
+    bounded = _bounded(word)
+    found: dict[str, None] = {}  # a set with an order
+    for start in range(len(bounded) - _SIZES[0] + 1):
+        if bounded[start : start + _SIZES[0]] in begins:
+            for size in _SIZES:
+                part = bounded[start : start + size]
+                if part in known:
+                    found[part] = None
+    return found
+
+
+def _bounded(word: str) -> str:
+    """A plain word with the marks of its ends; empty for what has no parts."""
+    return f"<{word[:LONGEST_WORD]}>" if len(word) >= SHORTEST and word.islower() and word.isalpha() else ""
 
 
 def scale_of(held: int) -> float:

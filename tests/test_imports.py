@@ -72,6 +72,7 @@ FAMILIES = (
     "alerts",
     "listings",
     "learn",
+    "replay",
 )  # config_schema.py belongs to config, cli_read.py to cli
 
 OWNERS: dict[str, frozenset[str]] = {

@@ -366,6 +366,11 @@ def test_the_edges_of_what_is_believed(claimed: datetime | None, stored: datetim
     assert believable(claimed, NOW) == (stored, flagged)
 
 
+def test_the_last_of_all_moments_can_be_told_at_itself() -> None:
+    end = datetime.max.replace(tzinfo=UTC)  # an archive on the simulated clock, with a stamp at its end
+    assert believable(end, end) == (end, False)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

@@ -1,7 +1,7 @@
 """Archives through the same pipeline as polls, on a simulated clock.
 
-    files ─► chunks ─► parse ─► find, score ─► Batch ─► tables ─► rollup ─► spikes, readings at every hour or day
-             here      └─ in two processes ─┘  here
+    files ─► replay_read ─► Batch ─► tables ─► rollup ─► spikes, readings at every hour or day
+             two processes  here
 
 Each message was known when it was made (``fetched_at = created_at``), and each file counts as one poll that listened
 from its oldest message to its newest. What is there already is not added again, so a run that was interrupted is
@@ -11,49 +11,34 @@ simply started again.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
-from multiprocessing import get_context
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from tracker.archive import EXPORT, ArchiveFile, Chunk, chunks, find_files, parser_of, read_items
+from tracker.archive import ArchiveFile, find_files, parser_of
 from tracker.config import Config
-from tracker.config_schema import Alerts, Second, UniverseLists
 from tracker.errors import BadInput
-from tracker.ingest import Analysis, digest
 from tracker.log import event
 from tracker.models import (
     BallotRow,
     Batch,
-    Deletion,
     DeletionRow,
-    Flaw,
-    Item,
     MentionRow,
-    Message,
     MessageRow,
     PollReport,
     ToneRow,
 )
 from tracker.notify_dry import rehearse
 from tracker.notify_rules import ground_of
-from tracker.parts import Learned, analysis_of, learned_from, model_of, prepare_store, scorer_of, universe_of
+from tracker.parts import learned_from, prepare_store, scorer_of, universe_of
+from tracker.replay_read import Part, Read, earlier, later, read_all
 from tracker.store import Connection, Store, derive
 from tracker.store.connect import aware_utc, naive_utc, transaction
 from tracker.store.write import apply
 from tracker.verdicts import load_verdicts
-from tracker.wire import EARLIEST, FUTURE_SLACK
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +46,6 @@ Readings = Literal["hourly", "daily"]
 Stage = Literal["reading", "rollup", "readings", "alerts"]
 
 FOLLOWS = timedelta(days=31)  # a file that begins so soon after the one before goes on where that ended
-_WORKERS = 2
-_AHEAD = 16  # chunks that are under way at a time: enough to do while a transaction is written
-_FEW_CHUNKS = 3  # an archive of no more is read here: starting a process takes longer
 _AT_ONCE = 5_000  # messages in one transaction
 _HELD_FOR = (
     4  # transactions before the database is let go for a moment: opening and closing take as long as half of one
@@ -137,7 +119,7 @@ def replay(
     # read once: an archive in pieces is read like one that is read at once, so a replay teaches the finder nothing
     learned = learned_from(store, load_verdicts(config.tracker.data_dir))
     run = _Run(store, found.files, progress or (lambda _: None))
-    with run, closing(_read_all(found.files, fmt, keep, now, config, learned, stdin)) as reads:
+    with run, closing(read_all(found.files, fmt, keep, now, config, learned, stdin)) as reads:
         try:
             for read in reads:
                 run.take(read, now)
@@ -174,255 +156,6 @@ def moments(first: datetime, last: datetime, step: timedelta) -> list[datetime]:
     since = datetime(1970, 1, 1, tzinfo=UTC)
     start, end = (first - since) // step + 1, -((since - last) // step)
     return [since + number * step for number in range(start, max(start, end) + 1)]
-
-
-# --------------------------------------------------------------------------------- parse, find, score: pure, anywhere
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One piece of one file."""
-
-    file: int
-    stream: str
-    fmt: str
-    keep: str
-    latest: datetime
-    chunk: Chunk
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What a piece holds of one source; rows as plain tuples, which cross to another process five times as fast."""
-
-    fetched: int
-    messages: list[tuple[Any, ...]]
-    mentions: list[tuple[Any, ...]]
-    tones: list[tuple[Any, ...]]
-    ballots: list[tuple[Any, ...]]
-    deletions: list[tuple[Any, ...]]  # the last field, the time, is None where nothing before it in the piece has one
-    oldest: datetime | None
-    newest: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A piece, digested."""
-
-    file: int
-    position: int
-    size: int
-    parts: dict[str, _Part]  # by source
-    skipped: int
-    readable: int
-    reason: str | None
-    seconds: float
-
-
-class _Exported(Analysis):
-    """In an export authors are hashed already."""
-
-    def hash_author(self, source: str, author: str | None) -> str | None:
-        return author
-
-
-_message_fields = attrgetter(*MessageRow.__slots__)
-_mention_fields = attrgetter(*MentionRow.__slots__)
-_tone_fields = attrgetter(*ToneRow.__slots__)
-_ballot_fields = attrgetter(*BallotRow.__slots__)
-_deletion_fields = attrgetter(*DeletionRow.__slots__)
-
-
-def _digest_job(job: _Job, analysis: Analysis) -> _Read:
-    started = time.perf_counter()
-    if job.fmt == EXPORT:
-        analysis = _Exported(analysis.finder, analysis.scorer, analysis.author_key, analysis.only)
-    found = read_items(job.chunk.body, job.chunk.is_document, parser_of(job.fmt))
-    by_source, skipped = _settle(found.items, job.latest)
-    parts = {}
-    for source, settled in by_source.items():
-        rows = digest(settled.items, analysis, stream=job.stream, fetched_at=None, keep=job.keep)
-        early = digest(settled.early, analysis, stream=job.stream, fetched_at=job.latest).deletions
-        parts[source] = _Part(
-            fetched=len(settled.items) + len(early),
-            messages=list(map(_message_fields, rows.messages)),
-            mentions=list(map(_mention_fields, rows.mentions)),
-            tones=list(map(_tone_fields, rows.tones)),
-            ballots=list(map(_ballot_fields, rows.ballots)),
-            deletions=[
-                *((*_deletion_fields(row)[:-1], None) for row in early),
-                *map(_deletion_fields, rows.deletions),
-            ],
-            oldest=settled.oldest,
-            newest=settled.newest,
-        )
-        skipped += rows.skipped
-    return _Read(
-        job.file,
-        job.chunk.position,
-        len(job.chunk.body),
-        parts,
-        skipped + found.unreadable,
-        found.readable,
-        found.reason,
-        time.perf_counter() - started,
-    )
-
-
-@dataclass(slots=True)
-class _Settled:
-    """Items of one source, each with a time."""
-
-    items: list[Item] = field(default_factory=list)
-    early: list[Deletion] = field(default_factory=list)  # without a time, and before anything that has one
-    oldest: datetime | None = None
-    newest: datetime | None = None
-
-
-def _settle(items: Sequence[Item], latest: datetime) -> tuple[dict[str, _Settled], int]:
-    """Items by source, and how many were skipped: live, a wrong time gives way to ours; here there is none but it.
-
-    A deletion without a time was seen after the newest message before it.
-    """
-    found: dict[str, _Settled] = {}
-    skipped = 0
-    for item in items:
-        if isinstance(item, Flaw):
-            skipped += 1
-            continue
-        settled = found.setdefault(item.source, _Settled())
-        if isinstance(item, Deletion):
-            when = item.deleted_at or settled.newest
-            if when is None:
-                settled.early.append(item)
-            else:
-                settled.items.append(replace(item, deleted_at=min(when, latest)))
-        elif not isinstance(item, Message) or item.created_at is None or not EARLIEST <= item.created_at <= latest:
-            skipped += 1
-        else:
-            settled.items.append(item)
-            settled.oldest = _earlier(settled.oldest, item.created_at)
-            settled.newest = _later(settled.newest, item.created_at)
-    return found, skipped
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min((moment for moment in (one, other) if moment is not None), default=None)
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)
-
-
-# ---------------------------------------------------------------------------------------- two processes, one order
-
-
-_theirs: Analysis | None = None  # in a process of the pool: what it digests with
-
-
-def _begin(config: Config, learned: Learned) -> None:
-    global _theirs
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
-    _theirs = analysis_of(config, learned)
-
-
-def _digest_there(job: _Job) -> _Read:
-    assert _theirs is not None
-    return _digest_job(job, _theirs)
-
-
-def _read_all(
-    files: Sequence[ArchiveFile],
-    fmt: str,
-    keep: str,
-    now: datetime,
-    config: Config,
-    learned: Learned,
-    stdin: BinaryIO | None,
-) -> Generator[_Read, None, None]:
-    """Everything, digested, in the order of the files; the error of a damaged one comes after what was read before."""
-    failures: list[BadInput] = []
-    jobs = _jobs(files, fmt, keep, now + FUTURE_SLACK, stdin, failures)
-    analysis = analysis_of(config, learned)  # also makes the key of the author hashes, before two processes try
-    first = list(islice(jobs, _FEW_CHUNKS + 1))
-    if len(first) <= _FEW_CHUNKS or (os.cpu_count() or 1) < 2:
-        for job in chain(first, jobs):
-            yield _digest_job(job, analysis)
-    else:
-        yield from _read_by_two(chain(first, jobs), config, learned, analysis)
-    if failures:
-        raise failures[0]
-
-
-def _jobs(
-    files: Sequence[ArchiveFile],
-    fmt: str,
-    keep: str,
-    latest: datetime,
-    stdin: BinaryIO | None,
-    failures: list[BadInput],
-) -> Iterator[_Job]:
-    """Ends at the first file that can't be read to its end, with the reason in ``failures``."""
-    for number, file in enumerate(files):
-        try:
-            for chunk in chunks(file, stdin):
-                yield _Job(number, file.stream, fmt, keep, latest, chunk)
-        except BadInput as error:
-            failures.append(error)
-            return
-
-
-def _read_by_two(jobs: Iterator[_Job], config: Config, learned: Learned, analysis: Analysis) -> Iterator[_Read]:
-    """The same in two processes, in the same order. Should they die (no memory), their work is done here."""
-    waiting: deque[tuple[_Job, Future[_Read] | None]] = deque()
-    lost: list[BrokenProcessPool] = []
-
-    def give_up(error: BrokenProcessPool) -> None:
-        if not lost:
-            event(log, "warning", "the worker processes are gone, their part is done here", reason=str(error))
-        lost.append(error)
-
-    def submit(job: _Job) -> Future[_Read] | None:
-        try:
-            return None if lost else pool.submit(_digest_there, job)
-        except BrokenProcessPool as error:
-            give_up(error)
-            return None
-
-    def result(job: _Job, future: Future[_Read] | None) -> _Read:
-        try:
-            return _digest_job(job, analysis) if future is None else future.result()
-        except BrokenProcessPool as error:
-            give_up(error)
-            return _digest_job(job, analysis)
-
-    pool = ProcessPoolExecutor(
-        _WORKERS, get_context("spawn"), initializer=_begin, initargs=(_portable(config), learned)
-    )
-    try:
-        for job in jobs:
-            waiting.append((job, submit(job)))
-            if len(waiting) >= _AHEAD:
-                yield result(*waiting.popleft())
-        while waiting:
-            yield result(*waiting.popleft())
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _portable(config: Config) -> Config:
-    """What an Analysis is made of, in a form that can be handed to another process: without any credential."""
-    return replace(
-        config,
-        sources={},
-        written={},
-        watchlist=replace(config.watchlist, groups=dict(config.watchlist.groups)),
-        # both score with the same weights, whatever is promoted meanwhile
-        tone=replace(config.tone, model=model_of(config), second=Second(labels={})),
-        extract=replace(config.extract, aliases=dict(config.extract.aliases)),
-        alerts=Alerts(rules={}, channels={}),
-        universe=UniverseLists(addresses={}),
-    )
 
 
 # ------------------------------------------------------------------------------------------------ into the tables
@@ -500,7 +233,7 @@ class _Run:
         self._connection: Connection | None = None
         self._transactions = 0  # through this connection
 
-    def take(self, read: _Read, now: datetime) -> None:
+    def take(self, read: Read, now: datetime) -> None:
         """One more piece."""
         self._reading = read.file
         state = self.states[read.file]
@@ -514,8 +247,8 @@ class _Run:
             self._held += len(batch.messages) + len(batch.deletions)
             self.messages += part.fetched - len(part.deletions)
             tally.fetched += part.fetched
-            tally.oldest, tally.newest = _earlier(tally.oldest, part.oldest), _later(tally.newest, part.newest)
-            self.first_at, self.last_at = _earlier(self.first_at, part.oldest), _later(self.last_at, part.newest)
+            tally.oldest, tally.newest = earlier(tally.oldest, part.oldest), later(tally.newest, part.newest)
+            self.first_at, self.last_at = earlier(self.first_at, part.oldest), later(self.last_at, part.newest)
         if self._held >= _AT_ONCE:
             self._commit()
         self.tell("reading")
@@ -639,7 +372,7 @@ class _Run:
         return sum(self.first_at <= event.at <= last for event in told)
 
 
-def _batch(source: str, stream: str, file: int, part: _Part, known_at: datetime) -> Batch:
+def _batch(source: str, stream: str, file: int, part: Part, known_at: datetime) -> Batch:
     """A piece as rows again. ``known_at``: when deletions without a time became known."""
     report = PollReport(source, stream, part.newest or known_at, 0, "ok", fetched=part.fetched, error=f"{_MARK}{file}")
     return Batch(

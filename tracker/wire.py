@@ -238,6 +238,6 @@ def believable(claimed: datetime | None, fetched_at: datetime) -> tuple[datetime
         return fetched_at, True
     if claimed < EARLIEST:
         return EARLIEST, True
-    if claimed > fetched_at + FUTURE_SLACK:
+    if claimed - fetched_at > FUTURE_SLACK:
         return fetched_at, True
     return claimed, False

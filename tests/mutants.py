@@ -217,15 +217,17 @@ def run_checks(folder: Path, checks: Sequence[str], longest_s: float = LONGEST_S
     return done.returncode, (done.stdout + done.stderr)[-2000:]
 
 
-def hunt(mutant: Mutant, folder: Path) -> Verdict:
-    """Patch the copy, run the check, put everything back."""
+def hunt(mutant: Mutant, folder: Path, checks: Sequence[str] = ()) -> Verdict:
+    """Patch the copy, run the check of the mutant (or ``checks``), put everything back."""
     if fits(mutant, folder) != 1:
         raise ValueError(f"the mutant {mutant.name!r} fits {fits(mutant, folder)} times in {mutant.file}, not once")
     path, started = folder / mutant.file, time.monotonic()
     right = path.read_text(encoding="utf-8")
     try:
         _write(path, right.replace(mutant.old, mutant.new))
-        code, said = run_checks(folder, [mutant.check], DAEMON_S if mutant.whole_daemon else LONGEST_S)
+        code, said = run_checks(
+            folder, checks or [mutant.check], DAEMON_S if checks or mutant.whole_daemon else LONGEST_S
+        )
     finally:
         _write(path, right)
     # 1 is a test that failed; everything else (nothing found, nothing imported, no end) is no verdict

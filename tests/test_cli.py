@@ -21,6 +21,7 @@ from world_corpus import invent
 from world_daemon import ask, command, database, environment, stored, tracker, write_config
 from world_posts import Post, reddit_feed, stocktwits_page
 
+from tracker.archive import formats
 from tracker.cli import main
 from tracker.sources import names
 from tracker.store import Opening, Store
@@ -408,3 +409,9 @@ def test_help_names_every_command(full: Path) -> None:
         "rebuild",
     ):
         assert f"  {name} " in found.stdout, name
+
+
+def test_the_help_of_replay_names_every_format() -> None:
+    said = CliRunner().invoke(main, ["replay", "--help"]).output
+    named = {word.strip(".,[]") for word in said.partition("--as FORMAT")[2].partition("--readings")[0].split()}
+    assert named - {"required"} == set(formats())

@@ -327,6 +327,7 @@ def test_unix_seconds_are_a_time_or_unknown(value: object, expected: datetime | 
         ("10000-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00+14:00", None),
         ("2026-02-30T00:00:00Z", None),
+        ("2016-12-31T23:59:60Z", None),  # a leap second: the time at which it was seen stands for it
         ("\ud800", None),
         ("", None),
         (1772452800, None),

@@ -215,8 +215,8 @@ class World:
             self.ws_url = f"ws://127.0.0.1:{next(iter(sockets.sockets)).getsockname()[1]}"
             self._ready.set()
             await self._stop.wait()
-            self._listener.close()
-            canary.close()
+            await _close(self._listener)
+            await _close(canary)
             while self._talks:
                 talks = dict(self._talks)
                 for task, writer in talks.items():
@@ -226,7 +226,7 @@ class World:
                 await asyncio.sleep(0)  # in which whoever was just accepted comes up, and whoever has left goes
 
     async def _away(self, seconds: float) -> None:
-        self._listener.close()
+        await _close(self._listener)
         await asyncio.sleep(seconds)
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
 
@@ -383,6 +383,15 @@ def _bounds(filters: str) -> tuple[int | None, int | None]:
     low = re.search(r"created_at_i>=(\d+)", filters)
     high = re.search(r"created_at_i<=(\d+)", filters)
     return int(low[1]) if low else None, int(high[1]) if high else None
+
+
+async def _close(server: asyncio.Server) -> None:
+    """Hear nobody any more. Whom it has just accepted it takes in first: a closed server drops them, and nobody closes them."""
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    server.close()
 
 
 async def _end(answer: Answer, writer: asyncio.StreamWriter) -> None:

@@ -50,12 +50,15 @@ def invent(
     return posts
 
 
-def in_order(posts: Sequence[Post]) -> list[Post]:
+KINDS = 10  # of numbers, each with its own last digit: what is published by one never has the id of another's
+
+
+def in_order(posts: Sequence[Post], kind: int = 0) -> list[Post]:
     """The same posts with ids that grow with the moment of their appearing, whatever else is published later."""
     numbers: dict[tuple[Source, int], int] = {}
     newest = 0
     for post in sorted(posts, key=lambda post: (post.shown_at, post.number)):
-        newest = max(newest + 1, moment_number(post.shown_at))
+        newest = max(newest + KINDS, moment_number(post.shown_at, kind))
         numbers[post.source, post.number] = newest
     return [
         replace(
@@ -67,9 +70,9 @@ def in_order(posts: Sequence[Post]) -> list[Post]:
     ]
 
 
-def moment_number(shown_at: float) -> int:
-    """Microseconds since 2023."""
-    return round((shown_at - 1_672_531_200) * 1_000_000)
+def moment_number(shown_at: float, kind: int = 0) -> int:
+    """Microseconds since 2023, and a last digit."""
+    return round((shown_at - 1_672_531_200) * 1_000_000) * KINDS + kind
 
 
 def _post(

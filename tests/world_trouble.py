@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from world_corpus import in_order, invent, moment_number, seeded
+from world_corpus import KINDS, in_order, invent, moment_number, seeded
 from world_posts import Post, Source
 
+TROUBLE, OF_A_BURST = 1, 2  # last digits of their numbers; ordinary talk has 0
 HALF_A_PAIR = "half a pair \ud83d here"
 CONTROLS = "nul \x00 escape \x1b[31m red \u202e turned \u200b nothing"
 BIDI = "turned \u202e round \u200b nothing"
@@ -34,7 +35,7 @@ class _Maker:
 
     def say(self, shown_at: float, words: str, trouble: str = "", **more: Any) -> Post:
         place = len(self.made)
-        self._last = max(self._last + 1, moment_number(shown_at))
+        self._last = max(self._last + KINDS, moment_number(shown_at, TROUBLE))
         created = datetime.fromtimestamp(more.pop("created", shown_at), tz=UTC)
         if self.source != "bluesky":
             created = created.replace(microsecond=0)
@@ -80,7 +81,7 @@ def troubles(seed: int, begin: float, seconds: float, *, late: bool) -> list[Pos
         else:
             _of_a_listing(maker, soon(), late=late)
         # ids grow with the moment of appearing, as those of the services do: a page is a stretch of time
-        posts += maker.made if source == "bluesky" else in_order(maker.made)
+        posts += maker.made if source == "bluesky" else in_order(maker.made, TROUBLE)
     return posts
 
 
@@ -135,5 +136,8 @@ def burst(source: Source, number: int, begin: float) -> list[Post]:
         number, begin, 0.2, {source: BURST[source]}, late_share=0.0, symbols=("BABA",), places=("stocks",), first_number=number * 10_000,
     )  # fmt: skip
     posts = sorted(said, key=lambda post: post.shown_at)
-    posts = [replace(post, number=moment_number(post.shown_at) + place) for place, post in enumerate(posts)]
+    posts = [
+        replace(post, number=moment_number(post.shown_at, OF_A_BURST) + KINDS * place)
+        for place, post in enumerate(posts)
+    ]
     return [replace(posts[0], trouble="burst"), *posts[1:]]

@@ -22,7 +22,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
@@ -160,11 +160,16 @@ class World:
         with self._lock:
             return all(post.shown_at <= now for posts in self._posts.values() for post in posts)
 
-    def close_door(self, seconds: float) -> None:
-        """Nobody listens at the address of the three polled services for so long: connections are refused."""
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Nobody listens at the address of the three polled services meanwhile: connections are refused."""
         loop = self._loop
         assert loop is not None
-        asyncio.run_coroutine_threadsafe(self._away(seconds), loop)
+        asyncio.run_coroutine_threadsafe(_close(self._listener), loop).result(10)
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(self._listen(), loop).result(10)
 
     def truth(self, *sources: str) -> dict[tuple[str, str], str | None]:
         """(source, id) -> text of everything offered so far; None where its author has deleted it."""
@@ -225,9 +230,7 @@ class World:
                 await asyncio.gather(*talks, return_exceptions=True)
                 await asyncio.sleep(0)  # in which whoever was just accepted comes up, and whoever has left goes
 
-    async def _away(self, seconds: float) -> None:
-        await _close(self._listener)
-        await asyncio.sleep(seconds)
+    async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

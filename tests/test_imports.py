@@ -32,8 +32,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evaluate_mentions",),
     # which lists there are, and what becomes of them: pure
     ("universe_lists", "universe_merge"),
-    # one answer of a server, read without acting
-    ("answer",),
+    # one answer of a server, read without acting, and without the secrets that it may quote
+    ("answer", "mask"),
     # the one door to the network
     ("http",),
     # one module a service; none of them sees another
@@ -79,7 +79,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "duckdb": frozenset({"store"}),
     "apscheduler": frozenset({"jobs"}),
     "vaderSentiment": frozenset({"tone"}),
-    "httpx": frozenset({"answer", "http", "app"}),  # app: the type of the transport that it hands on
+    # app: the type of the transport that it hands on; mask: how it writes what stands in an address
+    "httpx": frozenset({"answer", "http", "app", "mask"}),
     "websockets": frozenset({"http"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli", "render"}),

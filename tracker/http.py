@@ -20,8 +20,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, AnyStr
-from urllib.parse import quote, quote_plus, urlencode
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from websockets.asyncio.client import ClientConnection
@@ -41,16 +41,15 @@ from tracker.answer import (
     validators_of,
 )
 from tracker.errors import Malformed, RateLimited, SourceError, Unavailable
+from tracker.mask import Mask
 from tracker.pacing import MAX_NAMED_WAIT_S, reset_wait_s, used_up
-from tracker.secret import MASK, Secret
+from tracker.secret import Secret
 from tracker.wire import SAMPLE_BYTES
 
 MAX_HOPS = 5  # redirects of one request
 SAMPLE_S = 2.0  # how long an error may take to tell its story
 REFUSED_S = 1.0  # how long nobody asks after a rate limit that named no time: the poll's own wait comes after it
 CLOSE_S = 1.0  # how long a peer may take to say goodbye
-
-LEAST_OF_A_SECRET = 4  # characters of its beginning that are masked at the end of a cut answer
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -175,15 +174,6 @@ class Gate:
             raise RateLimited("not before the time that the server named", subject, retry_after_s=left)
 
 
-def _without(text: AnyStr, secret: AnyStr, mask: AnyStr) -> AnyStr:
-    """A text without a secret, nor the beginning of one at its end: an answer may be cut in the middle of it."""
-    text = text.replace(secret, mask)
-    for length in range(min(len(secret) - 1, len(text)), LEAST_OF_A_SECRET - 1, -1):
-        if text.endswith(secret[:length]):
-            return text[: len(text) - length] + mask
-    return text
-
-
 class Client:
     """What a source sees of the network during one poll."""
 
@@ -207,7 +197,7 @@ class Client:
         self._clock = clock
         self._tls = tls
         self._record = record
-        self._secrets = _spellings(access.credentials)
+        self._mask = Mask(access.credentials)
 
     def credential(self, name: str) -> str | None:
         """The configured secret of that name, None where there is none."""
@@ -292,16 +282,16 @@ class Client:
             async with deadline:
                 return await self._follow(method, url, headers, content, sent or {})
         except SourceError as error:
-            raise self._masked(error) from None
+            raise self._mask.error(error) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             if deadline.expired():
                 raise Unavailable("deadline passed", host, f"no whole answer in {self.access.deadline_s:g} s") from None
-            raise Unavailable("can't be reached", host, self._mask(plain_reason(error))) from None
+            raise Unavailable("can't be reached", host, self._mask.text(plain_reason(error))) from None
 
     async def _follow(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None, sent: Mapping[str, str]
     ) -> Response:
-        self._keep_secret(headers.get("Authorization"))
+        self._mask.keep(headers.get("Authorization"))
         for _ in range(MAX_HOPS + 1):
             self.tally.requests += 1
             # what was asked for decides what is decoded: a source can't widen it
@@ -334,7 +324,7 @@ class Client:
             self._heed(wait, False)
             self.tally.wait_s = max(wait, self.tally.wait_s or 0.0)
         if self._record and method == "GET" and body:
-            self.tally.bodies.append(self._mask_bytes(body))
+            self.tally.bodies.append(self._mask.body(body))
         kept = dict(sent) if status == 304 else {}
         return Response(status, shown, headers, body, served_at, {**kept, **validators_of(headers)})
 
@@ -404,45 +394,18 @@ class Client:
             body = bytes(error.response.body or b"")[:SAMPLE_BYTES]
             refused = refusal(status, headers, body, self._shown(url), self._clock())
             self._heed(refused.retry_after_s, isinstance(refused, RateLimited))
-            raise self._masked(refused) from None
+            raise self._mask.error(refused) from None
         except TimeoutError as error:
-            raise Unavailable("deadline passed", host, self._mask(str(error))) from None
+            raise Unavailable("deadline passed", host, self._mask.text(str(error))) from None
         except (WebSocketException, httpx.InvalidURL, OSError, EOFError, UnicodeError) as error:
-            raise Unavailable("can't be reached", host, self._mask(plain_reason(error))) from None
+            raise Unavailable("can't be reached", host, self._mask.text(plain_reason(error))) from None
 
     def _host(self, path: str) -> str:
         """Whom a path is asked of, for messages: an absolute one names its host itself."""
         return connection_host(path if "://" in path else self.access.base_url)
 
     def _shown(self, url: httpx.URL) -> str:
-        return self._mask(str(url.copy_with(userinfo=b"")))
-
-    def _mask(self, text: str) -> str:
-        for secret in self._secrets:
-            text = _without(text, secret, MASK)
-        return text
-
-    def _mask_bytes(self, body: bytes) -> bytes:
-        for secret in self._secrets:
-            body = _without(body, secret.encode(), MASK.encode())
-        return body
-
-    def _keep_secret(self, authorization: str | None) -> None:
-        """What opens a door is masked like a credential: a token that a server handed out, and a name and a word as one."""
-        _, _, word = (authorization or "").partition(" ")
-        if word and word not in self._secrets:
-            self._secrets = (word, *self._secrets)
-
-    def _masked(self, error: SourceError) -> SourceError:
-        return type(error)(
-            self._mask(error.message),
-            self._mask(error.subject) if error.subject else None,
-            self._mask(str(error.cause)) if error.cause is not None else None,
-            http_status=error.http_status,
-            retry_after_s=error.retry_after_s,
-            body=self._mask_bytes(error.body) if error.body is not None else None,
-            served_at=error.served_at,
-        )
+        return self._mask.text(str(url.copy_with(userinfo=b"")))
 
 
 class Http:
@@ -503,14 +466,3 @@ async def raw_bytes(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
     assert isinstance(stream, AsyncIterable)
     async for chunk in stream:
         yield chunk
-
-
-def _spellings(credentials: Mapping[str, Secret]) -> tuple[str, ...]:
-    """Every way in which a secret may be written in an address or a message, longest first."""
-    values = [secret.reveal() for secret in credentials.values() if secret]
-    written = {
-        spelling
-        for value in values
-        for spelling in (value, quote(value, safe=""), quote_plus(value), str(httpx.QueryParams({"": value}))[1:])
-    }
-    return tuple(sorted(written, key=len, reverse=True))

@@ -200,6 +200,27 @@ def test_a_migration_that_fails_leaves_the_old_shape(tmp_path: Path) -> None:
         assert stored_version(connection) == migrations()[-1][0]
 
 
+def test_names_leave_the_ids_of_mastodon_in_every_table(tmp_path: Path) -> None:
+    store = Store(opening(tmp_path))
+    prepare(store)
+    old, new = "https://pond.example/users/newt/statuses/7", "https://pond.example/statuses/7"
+    with store.writing() as connection:
+        connection.execute("DELETE FROM schema_version WHERE version >= 9")
+        connection.execute(
+            """INSERT INTO messages (source, id, stream, created_at, fetched_at, time_flag, reply_to, reshare_of)
+               VALUES ('mastodon', $old, 's', $at, $at, false, $old, $old || '/activity'), ('rss', $old, 's', $at, $at, false, NULL, NULL)""",
+            {"old": old, "at": naive_utc(NOON)},
+        )
+        connection.execute("INSERT INTO tombstones VALUES ('mastodon', ?, NULL, ?)", [old, naive_utc(NOON)])
+        assert migrate(connection, NOON) is True
+        rows = connection.execute("SELECT source, id, reply_to, reshare_of FROM messages ORDER BY source").fetchall()
+        gone = connection.execute("SELECT id FROM tombstones").fetchall()
+        remains = connection.execute("SELECT reason FROM remains").fetchall()
+    assert rows == [("mastodon", new, new, new + "/activity"), ("rss", old, None, None)]
+    assert gone == [(new,)]
+    assert remains == [("author key",)]
+
+
 def test_a_file_of_this_tracker_can_be_opened_by_older_clients(tmp_path: Path) -> None:
     prepare(Store(opening(tmp_path)))
     with opened(opening(tmp_path)) as connection:

@@ -17,7 +17,8 @@ We page forward with ``min_id``, which leaves nothing out however much came: unt
 time, and the next poll goes on from there. Ids count up with time, but what comes from elsewhere late gets an id of its own
 time, so each poll begins ``overlap`` before the newest one (an id is milliseconds and 16 bits).
 
-Quirks: an id is the server's own, ``uri`` is the same everywhere and is ours. Texts are HTML. A content warning is part of
+Quirks: an id is the server's own, ``uri`` is the same everywhere and is ours, without the person whose name stands in it
+(``https://pond.example/statuses/77``; the number is the server's, so nothing else has it). Texts are HTML. A content warning is part of
 the text. Edits are seen while they are within the overlap, with the time of the edit as revision. Deletions are not
 announced without a streaming token: a message that is gone (404) goes missing silently. Votes of a running poll may be
 hidden: unknown, not 0. No cashtags: ``$NVDA`` is plain text and can't be asked for.
@@ -77,7 +78,10 @@ _GENERAL: Final = "tag/stocks+investing+stockmarket+wallstreetbets"
 
 _TAG = re.compile(r"\w{1,100}")
 _ID = re.compile(r"[0-9]{1,19}")
-_OWN = re.compile(r"/(?:ap/)?users/[^/?#]{1,255}/statuses/([0-9]{1,19})(?:/activity)?")  # path of a uri, its number
+_PERSON = re.compile(
+    r"^(https?://[^/?#]+)/(?:ap/)?users/[^/?#]+(?=/statuses/)"
+)  # of a uri, what stands before its number
+_OWN = re.compile(r"/statuses/([0-9]{1,19})(?:/activity)?")  # path of an id, its number
 _LANG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{1,11}")
 
@@ -349,7 +353,7 @@ async def recheck(client: Client, ids: Sequence[str]) -> list[Deletion]:
 
 
 def _own_number(base_url: str, id_: str) -> str | None:
-    """The number of a message on the server itself, out of its uri; None for one of another server."""
+    """The number of a message on the server itself, out of its id; None for one of another server."""
     try:
         uri, base = urlsplit(id_), urlsplit(base_url)
     except ValueError:
@@ -385,26 +389,27 @@ def _items(document: Any, body: bytes) -> list[Item]:
     if not isinstance(document, list):
         raise Malformed("neither a timeline nor a status", _SOURCE, body=body[:SAMPLE_BYTES])
     # parents are named by the server's own ids: only those on the same page are known by ours
-    uris = {text_id(raw.get("id")): _uri(raw) for raw in document if isinstance(raw, dict)}
-    found = (_status(raw, f"[{number}]", uris) for number, raw in enumerate(document))
+    ids = {text_id(raw.get("id")): _id(raw) for raw in document if isinstance(raw, dict)}
+    found = (_status(raw, f"[{number}]", ids) for number, raw in enumerate(document))
     return [item for item in found if item is not None]
 
 
-def _uri(raw: dict[str, Any]) -> str | None:
+def _id(raw: dict[str, Any]) -> str | None:
+    """A status everywhere, and nobody's name: what is known of a message outlives its author's."""
     found = link(raw.get("uri"))
-    return found if found and found == found.strip() and len(found) <= 2048 else None
+    return _PERSON.sub(r"\1", found) if found and found == found.strip() and len(found) <= 2048 else None
 
 
-def _status(raw: Any, place: str, uris: dict[str | None, str | None]) -> Message | Flaw | None:
+def _status(raw: Any, place: str, ids: dict[str | None, str | None]) -> Message | Flaw | None:
     """One status; None for what its author does not want to be found, and for what is not public."""
     if not isinstance(raw, dict):
         return Flaw("not an object", place)
-    uri = _uri(raw)
-    if uri is None:
+    id_ = _id(raw)
+    if id_ is None:
         return Flaw("a status without a usable uri", place)
     account = raw.get("account")
     if not isinstance(account, dict):
-        return Flaw(f"nobody wrote {uri}", place)
+        return Flaw(f"nobody wrote {id_}", place)
     boosted = raw.get("reblog")
     original = boosted if isinstance(boosted, dict) else None
     if raw.get("visibility", "public") != "public" or _hidden(account):
@@ -414,19 +419,19 @@ def _status(raw: Any, place: str, uris: dict[str | None, str | None]) -> Message
     told = original if original is not None else raw
     text = _words(told)
     if not text:
-        return Flaw(f"no text in {uri}", place)
+        return Flaw(f"no text in {id_}", place)
     created = from_iso(raw.get("created_at"))
     revised = from_iso(told.get("edited_at")) or created
     return Message(
         source=_SOURCE,
-        id=uri,
+        id=id_,
         created_at=created,
         text=text,
         author=_author(account),
         lang=_lang(told.get("language")),
-        url=link(raw.get("url")) or uri,
-        reply_to=uris.get(text_id(raw.get("in_reply_to_id"))) if raw.get("in_reply_to_id") is not None else None,
-        reshare_of=_uri(original) if original is not None else None,
+        url=link(raw.get("url")) or link(raw.get("uri")),
+        reply_to=ids.get(text_id(raw.get("in_reply_to_id"))) if raw.get("in_reply_to_id") is not None else None,
+        reshare_of=_id(original) if original is not None else None,
         likes=_whole(raw.get("favourites_count")),
         reshares=_whole(raw.get("reblogs_count")),
         replies=_whole(raw.get("replies_count")),

@@ -48,6 +48,7 @@ MOST_MEMORY = 300 * 1024 * 1024  # resident, whatever is sent
 HARD = {
     "http": {"deadline": "1s", "max_body": "2MB", "max_backoff": "500ms", "breaker": "500ms", "watchdog": "2s"},
     "sources.reddit": {"max_pages": 20},
+    "sources.stocktwits": {"max_pages": 2},  # a burst takes more than one poll
 }
 _MARK = re.compile(r"(?:stocktwits|reddit|hackernews|bluesky)-\d+[a-z]?")
 _AGENT = re.compile(r"tracker/[0-9.]+ \(\+.*tests@pond\.example\)")

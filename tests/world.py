@@ -383,9 +383,11 @@ def _source_of(path: str) -> Source | None:
 
 
 def _bounds(filters: str) -> tuple[int | None, int | None]:
-    low = re.search(r"created_at_i>=(\d+)", filters)
-    high = re.search(r"created_at_i<=(\d+)", filters)
-    return int(low[1]) if low else None, int(high[1]) if high else None
+    """The first and the last second that were asked for."""
+    asked = {operator: int(second) for operator, second in re.findall(r"created_at_i([<>]=?)(\d+)", filters)}
+    low = asked[">"] + 1 if ">" in asked else asked.get(">=")
+    high = asked["<"] - 1 if "<" in asked else asked.get("<=")
+    return low, high
 
 
 async def _close(server: asyncio.Server) -> None:

@@ -21,6 +21,7 @@ TIMES: tuple[object, ...] = (
     "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-02-30T10:00:00Z", "2026-01-01T00:00:00+99:99", "", 1_790_000_000_000, [],
 )  # fmt: skip
 EPOCHS: tuple[object, ...] = ("soon", 10**12, -5, 1e300, {})
+HALVES: dict[Source, int] = {"stocktwits": 40, "reddit": 110}  # each more than a page
 LATE_S = 2.0  # how much later than a newer post one appears
 BURST: dict[Source, int] = {"stocktwits": 75, "reddit": 130, "hackernews": 115}  # each more than a page
 
@@ -91,8 +92,16 @@ def _of_a_listing(maker: _Maker, at: float, *, late: bool) -> None:
     maker.say(
         second + 0.9, "last of a tie", "tie", created=second
     )  # the second is the same, and an answer may lie between
+    for half, moment in enumerate((second, second + 0.9)):  # one page ends within the second at which the next begins
+        for number in range(HALVES.get(maker.source, 0)):
+            maker.say(moment, f"half {half}", "" if number else f"half {half} of a second", created=second)
     if late:
         maker.say(at + LATE_S, "shown late", "late", created=at)
+    if late and maker.source == "reddit":
+        for moment in (at, at + 1.5):
+            for _ in range(BURST["reddit"]):
+                maker.say(moment, "one of many")
+        maker.say(at + 3.0, "shown late below many", "late, pages down", created=at - 1.0)
     if maker.source == "stocktwits":
         for number, time in enumerate(TIMES):
             maker.say(at + number / 100, "at no time", f"time {time!r}", claim=time, symbols=("JD",))

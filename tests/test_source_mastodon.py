@@ -541,3 +541,13 @@ def test_an_id_is_the_same_everywhere_and_names_nobody(uri: str, id_: str) -> No
     (found,) = mastodon.parse(json.dumps([{**status(77), "uri": uri}]).encode())
     assert isinstance(found, Message)
     assert found.id == id_
+
+
+def test_an_archive_holds_answers_as_they_came_or_with_what_was_asked() -> None:
+    one = status(77)
+    plain = mastodon.parse(json.dumps([one]).encode())
+    for archived in (one, [one], {"request": {}, "body": [one]}, {"status": {"code": 200}, "body": json.dumps(one)}):
+        assert mastodon.parse_archive(json.dumps(archived).encode()) == plain
+    for broken in ({"body": "<html>"}, {"body": {"error": "no"}}, {"request": {}}):
+        with pytest.raises(Malformed):
+            mastodon.parse_archive(json.dumps(broken).encode())

@@ -294,7 +294,7 @@ async def _load(app: App, source: str, name: str, path: Path) -> None:
     "form",
     required=True,
     metavar="FORMAT",
-    help="stocktwits, reddit, arctic_shift, jetstream, hackernews, x, fourchan, bluesky, ndjson.",
+    help="stocktwits, reddit, arctic_shift, jetstream, hackernews, x, fourchan, mastodon, bluesky, ndjson.",
 )
 @click.option("--readings", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True)
 @click.option("--no-clock", is_flag=True, help="Only load facts; the next run rolls them up.")

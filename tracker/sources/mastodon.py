@@ -379,6 +379,19 @@ def parse(body: bytes) -> list[Item]:
     return _items(load_json(body, _SOURCE), body)
 
 
+def parse_archive(body: bytes) -> list[Item]:
+    """A line or a document of an archive: what ``parse`` reads, also as recorded with its request and headers (``body``)."""
+    document = load_json(body, f"{_SOURCE} archive")
+    if isinstance(document, dict) and "content" not in document and "body" in document:
+        document = document["body"]
+        if isinstance(document, str):
+            document = load_json(document.encode("utf-8", "surrogatepass"), f"{_SOURCE} archive")
+    return _items(document, body)
+
+
+ARCHIVE = {"mastodon": parse_archive}
+
+
 def _items(document: Any, body: bytes) -> list[Item]:
     if isinstance(document, dict) and "content" in document and "uri" in document:
         document = [document]

@@ -123,6 +123,13 @@ TABLES = (
     "crosscheck",
     "options",
     "alerts",
+    "coverage_hours",
+    "market_days",
+    "symbol_days",
+    "symbol_lists",
+    "tombstones",
+    "limits",
+    "rechecks",
 )
 _EXPORT_MESSAGES = f"""
     SELECT m.source, m.id, m.stream, m.created_at, m.fetched_at, m.author, m.text, m.deleted_at IS NOT NULL AS deleted, m.deleted_at,

@@ -33,7 +33,7 @@ from world_daemon import (
     wait_until_asked,
     write_config,
 )
-from world_faults import HTTP_KINDS, LYING_304, SOCKET_KINDS, kinds_of, plan
+from world_faults import HTTP_KINDS, LYING_304, SOCKET_KINDS, kinds_of, plan, too_many
 from world_posts import Post, Source
 from world_trouble import BURST, burst, troubles
 
@@ -44,6 +44,7 @@ SYMBOLS = ("BABA", "JD")
 RATE: dict[Source, float] = {"stocktwits": 8.0, "reddit": 5.0, "hackernews": 3.0, "bluesky": 6.0}  # posts a second
 SECONDS = 14.0  # of talk in a run, shared by the daemons of one after the other
 TOLD_S = 0.4  # a daemon that is killed sooner after an answer can't have put away what it said
+NAMED_S = 5.0  # what a service names just before a kill
 MOST_MEMORY = 300 * 1024 * 1024  # resident, whatever is sent
 HARD = {
     "http": {"deadline": "1s", "max_body": "2MB", "max_backoff": "500ms", "breaker": "500ms", "watchdog": "2s"},
@@ -145,7 +146,7 @@ def run(
             world.publish(part(seed, number + 1, begin, part_s, late=overlap))
             source = list(BURST)[(seed + number) % len(BURST)]
             world.publish(burst(source, seed * 100 + number + 50, kill_at + TOLD_S + 0.2))
-            wait_to_kill(world, kill_at)
+            wait_to_kill(world, kill_at, source if drawn else None)
             assert daemon.running, daemon.log[-3000:]
             memory = max(memory, peak_memory(daemon))
             daemon.kill()
@@ -173,9 +174,13 @@ def part(seed: int, number: int, begin: float, seconds: float, *, late: bool) ->
     return in_order(said)
 
 
-def wait_to_kill(world: World, moment: float) -> None:
-    """The moment, and then until the last named time can have been written down."""
+def wait_to_kill(world: World, moment: float, source: Source | None) -> None:
+    """The moment; then ``source`` names a time that outlasts the restart, and until that can have been written down."""
     until(lambda: time.time() >= moment, 30.0, "the moment to be killed has come", 0.01)
+    if source is not None:
+        before = len(world.named())
+        world.fault(source, too_many(NAMED_S), first=True)
+        until(lambda: len(world.named()) > before, 20.0, "a time was named before the kill", 0.01)
     until(
         lambda: all(time.time() - asked.at > TOLD_S for asked in world.named()[-4:]), 10.0, "the last named time is old enough", 0.01,
     )  # fmt: skip

@@ -39,6 +39,14 @@ def test_without_an_overlap_position_and_messages_are_still_one(seed: int, tmp_p
     assert not report.failures(), report.failures()
 
 
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_in_calm_weather_what_is_shown_late_is_found_through_the_overlap_alone(seed: int, tmp_path: Path) -> None:
+    """Faults delay polls, and a walk after a delay goes as deep as an overlap would."""
+    report = torment(seed + 2000, tmp_path, kills=1, faults=False)
+    print(report.line())
+    assert not report.failures(), report.failures()
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_plan_holds_every_kind_of_fault(seed: int) -> None:
     drawn = plan(seed, ("stocktwits", "reddit", "hackernews", "bluesky"))

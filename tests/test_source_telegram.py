@@ -385,7 +385,7 @@ def test_reading_takes_time_in_proportion_to_the_page(unit: str) -> None:
 
     size = 20_000 // len(unit)
     small = max(min(seconds(size) for _ in range(3)), 0.0005)
-    assert seconds(10 * size) < 40 * small
+    assert min(seconds(10 * size) for _ in range(3)) < 40 * small
 
 
 def test_nothing_in_a_message_can_pass_for_another() -> None:

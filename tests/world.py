@@ -125,9 +125,12 @@ class World:
             for listed in self._posts.values():
                 listed.sort(key=_appears)
 
-    def fault(self, source: Source, *faults: Fault | None) -> None:
-        """The next answers of that service, one each; None leaves one as it is."""
-        self._faults[source].extend(faults)
+    def fault(self, source: Source, *faults: Fault | None, first: bool = False) -> None:
+        """The next answers of that service, one each, ``first`` before those that wait; None leaves one as it is."""
+        if first:
+            self._faults[source].extendleft(reversed(faults))
+        else:
+            self._faults[source].extend(faults)
 
     def pending_faults(self, *sources: str) -> int:
         """Planned and not fired yet, of these sources or of all."""

@@ -10,7 +10,8 @@ became visible late, or shares its second with the cursor, is met again inside t
 one anchor message, because anchors get deleted (praw-dev/asyncpraw#16): where the token of an earlier poll leads
 to an empty page, the walk starts once more from the newest page before it gives up. Nor does it depend on one
 stamp: the last items of a page say how far it reaches, and the most of them have to agree before a walk ends. Nor on one blank answer: a
-page that shows nothing in the middle of a walk is asked for again in the next poll before it is believed. While a walk goes on,
+page that shows nothing in the middle of a walk is asked for again in the next poll before it is believed. And "unchanged" is asked
+for only where the newest page holds the whole overlap: an item that comes late may turn up below it. While a walk goes on,
 ``known`` stays where it is; messages of the pages seen so far are stored all the same, repeats fall away by id.
 
 ``walk_past`` goes through the same listings for a backfill: back from one moment to another, a page a step.
@@ -124,10 +125,10 @@ async def walk(
             # in the middle of a walk it says nothing: the same page is asked again next time
             covered = at.known if at.began is None else None
             return Page(items=(), cursor=None, unchanged=True, covers_from=_moment(covered))
-        if asked is None:
-            validators = dict(leaf.validators)
         items.extend(leaf.items)
         end = at.see(leaf)
+        if asked is None and _shows_all_of(overlap_s, leaf, end, at.top):
+            validators = dict(leaf.validators)
         # one blank answer in the middle of a walk is no end: the same page is asked again in the next poll
         blank = asked is not None and not leaf.items and leaf.next_token is None
         if blank and not at.doubted and (number or leaf.complete):
@@ -244,6 +245,11 @@ def _arrived(
             reaches = at.known if at.oldest is None else min(at.known, at.oldest)
     cursor = {"known": moved, "validators": validators}
     return Page(items=items, cursor=cursor, covers_from=_moment(reaches), gap=gap)
+
+
+def _shows_all_of(overlap_s: float, leaf: Leaf, end: list[float], top: float | None) -> bool:
+    """True if the newest page reaches behind the overlap: only then does nothing become visible while it stays as it is."""
+    return leaf.next_token is None or (top is not None and _behind(end, top - overlap_s))
 
 
 def _is_empty(leaf: Leaf) -> bool:

@@ -178,9 +178,9 @@ def wait_to_kill(world: World, moment: float, source: Source | None) -> None:
     """The moment; then ``source`` names a time that outlasts the restart, and until that can have been written down."""
     until(lambda: time.time() >= moment, 30.0, "the moment to be killed has come", 0.01)
     if source is not None:
-        before = len(world.named())
+        before = len(world.named(source))
         world.fault(source, too_many(NAMED_S), first=True)
-        until(lambda: len(world.named()) > before, 20.0, "a time was named before the kill", 0.01)
+        until(lambda: len(world.named(source)) > before, 20.0, "it named a time before the kill", 0.01)
     until(
         lambda: all(time.time() - asked.at > TOLD_S for asked in world.named()[-4:]), 10.0, "the last named time is old enough", 0.01,
     )  # fmt: skip

@@ -184,9 +184,9 @@ class World:
     def asked_of(self, source: str) -> list[Asked]:
         return [asked for asked in tuple(self.asked) if asked.source == source]
 
-    def named(self) -> list[Asked]:
-        """Answers that named a time."""
-        return [asked for asked in tuple(self.asked) if asked.not_before is not None]
+    def named(self, source: str = "") -> list[Asked]:
+        """Answers that named a time, of one source or of all."""
+        return [asked for asked in tuple(self.asked) if asked.not_before is not None and source in ("", asked.source)]
 
     def early(self, in_transit_s: float = 0.25) -> list[tuple[Asked, Asked]]:
         """(request, the answer it disregards): asked again before the time that the same service had named.

@@ -139,6 +139,10 @@ CLASSIC = {
     "id_str": "12", "created_at": "Mon Mar 02 14:00:00 +0000 2026", "text": "$GME again", "user": {"id_str": "4"},
     "entities": {"symbols": [{"text": "GME"}]},
 }  # fmt: skip
+STATUS = {
+    "id": "7", "uri": "https://pond.example/users/newt/statuses/7", "created_at": START.isoformat(), "content": "<p>$GME it is</p>",
+    "visibility": "public", "account": {"acct": "newt", "url": "https://pond.example/@newt"},
+}  # fmt: skip
 # format -> (name of the file, its content, source and id of the only message)
 ARCHIVES: dict[str, tuple[str, object, tuple[str, str]]] = {
     "stocktwits": ("a.ndjson", STOCKTWITS, ("stocktwits", "5")),
@@ -149,6 +153,7 @@ ARCHIVES: dict[str, tuple[str, object, tuple[str, str]]] = {
     "hackernews": ("a.json", {"hits": [HIT]}, ("hackernews", "9")),
     "x": ("a.ndjson", CLASSIC, ("x", "12")),
     "fourchan": ("a.json", {"posts": [{"no": 70510400, "com": "$GME it is", "time": EPOCH, "resto": 0}]}, ("fourchan", "biz/70510400")),
+    "mastodon": ("a.json", [STATUS], ("mastodon", "https://pond.example/statuses/7")),
     "ndjson": ("a.ndjson", exported(3, START, "$GME it is"), ("pond", "3")),
 }  # fmt: skip
 

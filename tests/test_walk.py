@@ -437,7 +437,7 @@ async def test_an_unchanged_answer_in_the_middle_of_a_walk_covers_nothing() -> N
 
 async def test_validators_are_kept_only_once_what_they_vouch_for_is_stored() -> None:
     listing = Listing(validators={"etag": '"a"'}).add(*range(0, 300, 10))
-    going = await listing.poll(known(100), pages=2)
+    going = await listing.poll(known(100), pages=2, overlap_s=5.0)
     assert going.cursor is not None
     assert going.cursor["validators"] == {}
     page = await listing.poll(known(100), pages=50, overlap_s=5.0)

@@ -113,6 +113,7 @@ def run(config: Config) -> None:
     lock = DaemonLock(config.tracker.data_dir)
     lock.acquire()
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a loop that is half made can't be left
         code = asyncio.run(_serve(config, serve, beside))
     finally:
         lock.release()
@@ -125,6 +126,7 @@ def _leave(number: int, frame: object) -> None:
 
 
 async def _serve(config: Config, serve: Callable[[App, Sequence[Any]], Any], beside: Sequence[Any]) -> int:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return int(await serve(App(config), beside))
 
 

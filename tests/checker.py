@@ -132,10 +132,13 @@ def run(
         if drawn:
             with world.closed():
                 until(
-                    lambda: "Connection refused" in daemon.log,
+                    # the log tells of the first failure alone, and that may be a connection that was cut by the closing
+                    lambda: ask(
+                        database(config), "SELECT 1 FROM polls WHERE error LIKE '%Connection refused%' LIMIT 1"
+                    ),
                     20.0,
                     "a connection was refused",
-                    0.05,
+                    0.1,
                     lambda: daemon.log[-3000:],
                 )
         for source, faults in drawn.items():
